@@ -1,0 +1,90 @@
+# One word per chore; `make help` lists them. ARGS passes flags on: make run ARGS="--port 8000".
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PARITY := .venv-parity
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PINS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint fix bench docs clean test-parity
+
+help: ## list the chores
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo 'PYTHON=python3.12 chooses the Python of a new .venv; ARGS="..." passes flags on.'
+
+setup: $(VENV)/.lint ## install everything that working on voxfleet needs into .venv
+
+run: $(VENV)/.base ## install what serving needs and serve on http://127.0.0.1:7860
+	@exec $(BIN)/voxfleet serve $(ARGS)
+
+test: $(VENV)/.test ## run the tests
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.lint ## check style, types, layers, layout and documents
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --quiet tests/test_layout.py tests/test_docs.py
+
+fix: $(VENV)/.lint ## repair what lint can repair by itself
+	$(BIN)/python -m ruff check --fix
+	$(BIN)/python -m ruff format
+
+bench: $(VENV)/.test ## measure decoding and speech detection, per core
+	@exec $(BIN)/python bench/audio_speed.py $(ARGS)
+
+docs: $(VENV)/.base ## write the generated parts of docs/ anew
+	@exec $(BIN)/python scripts/make_docs.py
+
+ifeq ($(wildcard tests/parity/test_*.py),)
+test-parity:
+	@echo 'tests/parity holds no test yet; nothing is installed for it'
+else
+test-parity: $(PARITY)/.installed ## compare with FunASR itself, in an environment of its own
+	@exec $(PARITY)/bin/python -m pytest tests/parity $(ARGS)
+endif
+
+clean: ## remove the environments, caches and build products
+	rm -rf $(VENV) $(PARITY) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis
+	find src tests bench scripts -name __pycache__ -prune -exec rm -rf {} +
+
+# A stamp is written last, so that an installation that broke off is done again.
+
+# a PYTHON named now that is not the one .venv was made with: make it again
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell cat $(VENV)/.created 2>/dev/null),$(PYTHON))
+.PHONY: $(VENV)/.created
+endif
+endif
+
+$(VENV)/.created:
+	@sh scripts/make_venv.sh $(PYTHON) $(VENV)
+	@echo $(PYTHON) > $@
+
+$(VENV)/.base: $(VENV)/.created $(PINS)
+	@echo 'Installing voxfleet into $(VENV), once; this takes about a minute.'
+	@$(BIN)/python $(PIP_INSTALL) --editable .
+	@touch $@
+
+# torch first and alone: a CPU build that pip is told of (find-links, an extra index) then wins
+$(VENV)/.test: $(VENV)/.created $(PINS)
+	@echo 'Installing voxfleet and its tests into $(VENV), once; torch is large.'
+	@$(BIN)/python $(PIP_INSTALL) torch==2.13.0
+	@$(BIN)/python $(PIP_INSTALL) --editable '.[test]'
+	@touch $(VENV)/.base $@
+
+$(VENV)/.lint: $(VENV)/.test
+	@$(BIN)/python $(PIP_INSTALL) --editable '.[test,lint]'
+	@touch $@
+
+# torchaudio must never come in: its published build needs CUDA, and FunASR dies importing it
+$(PARITY)/.installed: $(PINS)
+	@sh scripts/make_venv.sh $(PYTHON) $(PARITY)
+	@echo 'Installing FunASR into $(PARITY), once.'
+	@$(PARITY)/bin/python $(PIP_INSTALL) torch==2.13.0
+	@$(PARITY)/bin/python $(PIP_INSTALL) --editable '.[test,parity]'
+	@touch $@

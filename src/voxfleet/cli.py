@@ -1,0 +1,165 @@
+"""The command line: names, flags and exit states. Knows no work; imports it when it is asked for.
+
+Exit states: 0 done, 1 some files failed or the server could not start, 2 the command was wrong,
+128 + N ended by signal N (130 is Ctrl-C).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voxfleet.core import ChannelMode, VadMode
+
+if TYPE_CHECKING:
+    from voxfleet.config import Settings, Source
+
+app = typer.Typer(
+    name="voxfleet",
+    help="A self-hosted speech-recognition server: many isolated model instances, one address.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(
+    help="See and check the settings.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(config_app, name="config")
+
+ConfigFlag = Annotated[
+    Path | None, typer.Option("--config", help="Settings file (TOML); also VOXFLEET_CONFIG.")
+]
+ModelFlag = Annotated[
+    str | None,
+    typer.Option("--model", help="Model name or directory; by default the best present."),
+]
+InstancesFlag = Annotated[int | None, typer.Option("--instances", help="Model processes.")]
+DeviceFlag = Annotated[str | None, typer.Option("--device", help="Where the model runs: cpu.")]
+
+
+@app.command()
+def serve(
+    model: ModelFlag = None,
+    instances: InstancesFlag = None,
+    device: DeviceFlag = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [7860].")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of everything kept.")] = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Serve speech recognition over HTTP until stopped."""
+    settings = _settings(
+        {
+            "model": model,
+            "instances": instances,
+            "device": device,
+            "server.host": host,
+            "server.port": port,
+            "data_dir": data_dir,
+        },
+        config,
+    )
+    from voxfleet.assemble import run_server
+
+    run_server(settings, typer.echo)
+
+
+@app.command()
+def transcribe(
+    files: Annotated[
+        list[str], typer.Argument(help="Files, folders, 'patterns*', or - for standard input.")
+    ],
+    model: ModelFlag = None,
+    output_format: Annotated[
+        str, typer.Option("--format", "-f", help="text, json, verbose_json, srt, vtt or tsv.")
+    ] = "text",
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-o", help="Folder to write one file each into.")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Spoken language, such as en or zh.")] = None,
+    hotwords: Annotated[
+        str | None, typer.Option(help="Words to expect, separated by commas or spaces.")
+    ] = None,
+    vad: Annotated[VadMode | None, typer.Option(help="How speech is found.")] = None,
+    channel: Annotated[
+        ChannelMode, typer.Option(help="Of a stereo file; split makes one text of each.")
+    ] = ChannelMode.MIX,
+    instances: InstancesFlag = None,
+    device: DeviceFlag = None,
+    progress: Annotated[
+        bool, typer.Option("--progress/--no-progress", help="Show bars on a terminal.")
+    ] = True,
+    config: ConfigFlag = None,
+) -> None:
+    """Turn recordings into text here and now; no server needed."""
+    settings = _settings(
+        {"model": model, "instances": instances, "device": device, "audio.vad": vad}, config
+    )
+    from voxfleet.cli_transcribe import InterruptedBySignal, Wishes, run_transcribe
+
+    wishes = Wishes(tuple(files), output_format, output_dir, language, hotwords, channel, progress)
+    try:
+        failed = run_transcribe(settings, wishes)
+    except InterruptedBySignal as interruption:
+        raise typer.Exit(128 + interruption.number) from None
+    raise typer.Exit(1 if failed else 0)
+
+
+@config_app.command("show")
+def config_show(config: ConfigFlag = None) -> None:
+    """Print every setting, its value, and where it came from, as TOML."""
+    from voxfleet.config_text import settings_as_toml
+
+    sources = _sources({}, config)
+    typer.echo(settings_as_toml(sources), nl=False)
+
+
+@config_app.command("check")
+def config_check(config: ConfigFlag = None) -> None:
+    """Say whether the settings are valid; exit state 2 and one line when they are not."""
+    _settings({}, config)
+    typer.echo("the settings are valid")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed_version
+
+    typer.echo(f"voxfleet {installed_version('voxfleet')}")
+
+
+def _sources(flags: dict[str, object], config: Path | None) -> tuple[Source, ...]:
+    from voxfleet.config import read_sources
+
+    named = os.environ.get("VOXFLEET_CONFIG")
+    return read_sources(flags, os.environ, config or (Path(named) if named else None))
+
+
+def _settings(flags: dict[str, object], config: Path | None) -> Settings:
+    from voxfleet.config import settled
+
+    return settled(_sources(flags, config))
+
+
+def main() -> None:
+    """The console script: every deliberate error becomes one line and an exit state."""
+    from voxfleet.errors import Fault, VoxfleetError
+
+    try:
+        app()
+    except VoxfleetError as fault:
+        sys.stderr.write(f"voxfleet: {fault.message}\n")
+        sys.exit(2 if fault.fault is Fault.CLIENT else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

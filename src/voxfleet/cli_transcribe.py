@@ -1,0 +1,257 @@
+"""`voxfleet transcribe`: many files through one service, their texts out in the order given.
+
+Knows files, outputs and exit states; how sound becomes text is the service's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from voxfleet.assemble import open_service
+from voxfleet.cli_inputs import OUTPUT_SUFFIXES, STANDARD_INPUT, find_inputs, output_paths
+from voxfleet.cli_progress import make_display
+from voxfleet.config import Settings
+from voxfleet.core import (
+    AudioInfo,
+    AudioOptions,
+    ChannelMode,
+    Hypothesis,
+    RecognitionOptions,
+    SpooledSegment,
+    Transcription,
+    WorkClass,
+)
+from voxfleet.errors import UsageError, VoxfleetError
+from voxfleet.transcribe.formats import render
+from voxfleet.transcribe.hotwords import split_hotwords
+from voxfleet.transcribe.pipeline import TranscribeRequest, TranscriptionService
+
+_JSON_FORMATS = ("json", "verbose_json")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was written on the command line, besides what is a setting."""
+
+    files: tuple[str, ...]
+    output_format: str
+    output_dir: Path | None
+    language: str | None
+    hotwords: str | None
+    channel: ChannelMode
+    progress: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to do with every file. `outputs` maps inputs to files; empty prints to stdout."""
+
+    inputs: tuple[Path, ...]
+    output_format: str
+    outputs: dict[Path, Path]
+    audio: AudioOptions
+    recognition: RecognitionOptions
+    parallel: int
+
+
+class Display(Protocol):
+    """Somebody who watches all files; a progress display, or nobody."""
+
+    def begin(self, path: Path) -> None: ...
+    def opened(self, path: Path, duration_s: float | None) -> None: ...
+    def advanced(self, path: Path, done_s: float) -> None: ...
+    def ended(self, path: Path, duration_s: float | None) -> None: ...
+    def say(self, line: str) -> None:
+        """Put a line on standard error without spoiling the display."""
+        ...
+
+
+class _Listener:
+    def __init__(self, display: Display, path: Path) -> None:
+        self._display = display
+        self._path = path
+        self._done_s = 0.0
+
+    def opened(self, info: AudioInfo) -> None:
+        self._display.opened(self._path, info.duration_s)
+
+    def recognised(self, segment: SpooledSegment, hypothesis: Hypothesis) -> None:  # noqa: ARG002
+        # segments may come back in any order
+        self._done_s = max(self._done_s, segment.end_s)
+        self._display.advanced(self._path, self._done_s)
+
+
+class InterruptedBySignal(Exception):  # noqa: N818  (an end that was asked for is no error)
+    """The user or the system asked for an end; `number` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run_transcribe(settings: Settings, wishes: Wishes) -> int:
+    """Everything between the command line and its exit state: the number of files that failed.
+
+    Raises InterruptedBySignal when all that was started has ended.
+    """
+    order = make_order(settings, wishes)
+    stops: list[int] = []
+    with make_display(order.inputs, wishes.progress) as display:
+        try:
+            return asyncio.run(_transcribe_here(settings, order, display, stops))
+        except asyncio.CancelledError:
+            raise InterruptedBySignal(stops[0]) from None
+
+
+async def _transcribe_here(
+    settings: Settings, order: Order, display: Display, stops: list[int]
+) -> int:
+    _cancel_on_signal(stops)
+    async with open_service(settings) as (service, scratch):
+        return await transcribe_files(service, order, display, scratch)
+
+
+def _cancel_on_signal(stops: list[int]) -> None:
+    """Signals only record and cancel; whatever was started is ended on the way out."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  (a coroutine always runs in a task)
+
+    def stop(number: int) -> None:
+        stops.append(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+
+
+def make_order(settings: Settings, wishes: Wishes) -> Order:
+    """Raises UsageError before any model is loaded."""
+    if wishes.output_format not in OUTPUT_SUFFIXES:
+        known = ", ".join(OUTPUT_SUFFIXES)
+        raise UsageError(f"--format {wishes.output_format}: not a format; choose one of {known}")
+    inputs = tuple(find_inputs(wishes.files))
+    folder = wishes.output_dir
+    return Order(
+        inputs=inputs,
+        output_format=wishes.output_format,
+        outputs=output_paths(inputs, folder, wishes.output_format) if folder else {},
+        audio=AudioOptions(vad=settings.audio.vad, channel=wishes.channel),
+        recognition=RecognitionOptions(
+            language=wishes.language,
+            hotwords=split_hotwords(wishes.hotwords or ""),
+            word_times=True,
+        ),
+        # one file is decoded while another is recognised
+        parallel=settings.instances + settings.media.processes,
+    )
+
+
+async def transcribe_files(
+    service: TranscriptionService, order: Order, display: Display, scratch: Path
+) -> int:
+    """Transcribe all, print or write each in order; how many failed, each named on stderr."""
+    failed = 0
+    gate = asyncio.Semaphore(order.parallel)
+    tasks = [
+        asyncio.create_task(_one(service, order, path, display, gate, scratch))
+        for path in order.inputs
+    ]
+    try:
+        for path, task in zip(order.inputs, tasks, strict=True):
+            try:
+                _deliver(order, path, await task)
+            except VoxfleetError as fault:
+                failed += 1
+                display.say(f"voxfleet: {fault.message}")
+    finally:
+        # reached early when interrupted: nothing goes on in the background
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return failed
+
+
+async def _one(
+    service: TranscriptionService,
+    order: Order,
+    path: Path,
+    display: Display,
+    gate: asyncio.Semaphore,
+    scratch: Path,
+) -> Transcription:
+    async with gate:
+        display.begin(path)
+        duration_s: float | None = None
+        try:
+            transcription = await service.transcribe(_request(order, path, display, scratch))
+            duration_s = transcription.duration_s
+        finally:
+            display.ended(path, duration_s)
+        for warning in transcription.warnings:
+            display.say(f"voxfleet: warning: {path}: {warning}")
+        return transcription
+
+
+def _request(order: Order, path: Path, display: Display, scratch: Path) -> TranscribeRequest:
+    return TranscribeRequest(
+        path=_readable(path, scratch),
+        name=str(path),
+        work_class=WorkClass.BATCH,
+        audio=order.audio,
+        recognition=order.recognition,
+        listener=_Listener(display, path),
+    )
+
+
+def _readable(path: Path, scratch: Path) -> Path:
+    """The file itself; standard input is kept in a file first: not every format is a stream."""
+    if path == STANDARD_INPUT:
+        path = scratch / "stdin"
+        with path.open("wb") as kept:
+            shutil.copyfileobj(sys.stdin.buffer, kept)
+    elif not path.exists():
+        raise UsageError(f"{path}: no such file")
+    elif not path.is_file():
+        raise UsageError(f"{path}: not a file")
+    return path
+
+
+def _deliver(order: Order, path: Path, transcription: Transcription) -> None:
+    granularities = frozenset({"segment", "word"})
+    body = render(transcription, order.output_format, granularities).body
+    place = order.outputs.get(path)
+    if place:
+        _write(place, body)
+    else:
+        sys.stdout.write(_labelled(path, body, order))
+        sys.stdout.flush()
+
+
+def _labelled(path: Path, body: str, order: Order) -> str:
+    """Several texts on one stream: JSON as one object a line, the rest under a heading each."""
+    if not body.endswith("\n"):
+        body += "\n"
+    if len(order.inputs) == 1:
+        return body
+    if order.output_format in _JSON_FORMATS:
+        return json.dumps({"file": str(path)} | json.loads(body), ensure_ascii=False) + "\n"
+    return f"==> {path} <==\n{body}"
+
+
+def _write(place: Path, body: str) -> None:
+    """All or nothing: a reader never sees half a transcript."""
+    partial = place.with_name(f".{place.name}.partial")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(body, encoding="utf-8")
+        partial.replace(place)
+    except OSError as fault:
+        partial.unlink(missing_ok=True)
+        raise UsageError(f"{place}: cannot be written: {fault.strerror}") from fault

@@ -1,0 +1,62 @@
+"""The line of those who wait for a free worker: first come, first served. Knows no process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from voxfleet.errors import NotReadyError
+from voxfleet.fleet.worker_slot import WorkerSlot
+from voxfleet.pool_contract import Room
+
+_Waiter = tuple["asyncio.Future[Room]", frozenset[str]]
+
+
+def choose(slots: Sequence[WorkerSlot], avoid: frozenset[str]) -> WorkerSlot | None:
+    """A free worker, one outside `avoid` where there is a choice."""
+    free = [slot for slot in slots if slot.free]
+    return next((slot for slot in free if slot.id not in avoid), next(iter(free), None))
+
+
+class RoomLine:
+    def __init__(self, slots: Sequence[WorkerSlot]) -> None:
+        self._slots = slots
+        self._waiters: deque[_Waiter] = deque()
+
+    async def wait(self, avoid: frozenset[str]) -> Room:
+        waiter: asyncio.Future[Room] = asyncio.get_running_loop().create_future()
+        self._waiters.append((waiter, avoid))
+        self.serve()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                # granted and cancelled in the same step: nobody will use this room
+                self.release(waiter.result())
+            raise
+
+    def release(self, room: Room) -> None:
+        """Take a promise back; a room that is not promised any more is left alone."""
+        for slot in self._slots:
+            if slot.room is room:
+                slot.room = None
+        self.serve()
+
+    def serve(self) -> None:
+        """Give rooms to whoever is first, as long as there are both."""
+        while self._waiters:
+            waiter, avoid = self._waiters[0]
+            slot = None if waiter.done() else choose(self._slots, avoid)
+            if slot is None and not waiter.done():
+                return
+            self._waiters.popleft()
+            if slot is not None:
+                waiter.set_result(slot.promise())
+
+    def refuse(self, reason: str) -> None:
+        """Send everybody away: no room will come."""
+        while self._waiters:
+            waiter, _ = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(NotReadyError(reason))

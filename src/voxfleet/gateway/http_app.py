@@ -1,0 +1,83 @@
+"""The web application: routes, error answers and middleware put together around one service.
+
+Knows the parts of the gateway; knows neither how the service computes nor who runs the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from voxfleet.errors import VoxfleetError
+from voxfleet.gateway.api_schemas import GatewaySettings, SpeechService
+from voxfleet.gateway.asr_api import AsrApi
+from voxfleet.gateway.file_transcriber import FileTranscriber
+from voxfleet.gateway.http_errors import (
+    answer_http_exception,
+    answer_validation_error,
+    answer_voxfleet_error,
+)
+from voxfleet.gateway.openai_api import OpenAiApi
+from voxfleet.gateway.probes import Probes
+from voxfleet.gateway.request_edge import CrashAnswer, LingeringClose, RequestId
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    service: SpeechService, settings: GatewaySettings, lifespan: Lifespan | None = None
+) -> FastAPI:
+    """`lifespan` starts and stops the service; None where somebody else does."""
+    app = FastAPI(
+        title="voxfleet",
+        version=settings.version,
+        root_path=settings.root_path,
+        lifespan=lifespan,
+        # these pages load scripts from other hosts, which a closed network does not have
+        docs_url=None,
+        redoc_url=None,
+        # a redirect would make a client send its upload twice
+        redirect_slashes=False,
+    )
+    transcriber = FileTranscriber(service, settings)
+    app.include_router(OpenAiApi(service, transcriber, settings.started_at_s).router())
+    app.include_router(AsrApi(transcriber).router())
+    app.include_router(Probes(service, settings).router())
+    app.add_api_route("/", index, methods=["GET"])
+    _answer_errors(app)
+    # the last one added is the outermost
+    app.add_middleware(CrashAnswer)
+    app.add_middleware(LingeringClose)
+    app.add_middleware(RequestId)
+    return app
+
+
+def _answer_errors(app: FastAPI) -> None:
+    app.exception_handler(VoxfleetError)(answer_voxfleet_error)
+    app.exception_handler(HTTPException)(answer_http_exception)
+    app.exception_handler(RequestValidationError)(answer_validation_error)
+
+
+async def index(request: Request) -> JSONResponse:
+    """What this server is and where to go on."""
+    app: FastAPI = request.app
+    routes = [
+        f"{method.upper()} {path}"
+        for path, methods in app.openapi()["paths"].items()
+        for method in methods
+    ]
+    return JSONResponse(
+        {
+            "name": "voxfleet",
+            "version": app.version,
+            "description": "A self-hosted speech-recognition server with OpenAI's API.",
+            "routes": sorted(routes),
+            "openapi": "/openapi.json",
+        }
+    )

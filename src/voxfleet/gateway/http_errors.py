@@ -1,0 +1,130 @@
+"""Errors as HTTP answers: OpenAI's error body, its type by status, and the headers for retrying.
+
+Knows the error tree and HTTP; knows no route. Anything unforeseen becomes a 500 that says nothing
+of the inside, while the log holds the whole of it under the request's id.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from voxfleet.errors import MethodError, NotFoundError, ParameterError, RequestError, VoxfleetError
+
+logger = logging.getLogger(__name__)
+
+#: what a retrying client should wait where nobody could estimate it
+_DEFAULT_RETRY_AFTER_S = 1.0
+_MAX_SHOWN = 100
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def shown(text: str, limit: int = _MAX_SHOWN) -> str:
+    """A client's string, fit for a one-line message: control characters escaped, cut to `limit`."""
+    head = text[:limit]
+    escaped = "".join(char if char.isprintable() else _escape(char) for char in head)
+    if len(escaped) <= limit and len(text) <= limit:
+        return escaped
+    return escaped[: limit - 1] + "…"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def error_type(status: int) -> str:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "server_error"
+    return _TYPES.get(status, "invalid_request_error")
+
+
+def error_body(error: VoxfleetError) -> dict[str, dict[str, str | None]]:
+    return {
+        "error": {
+            "message": error.message,
+            "type": error_type(error.status),
+            "param": error.param,
+            "code": error.code,
+        }
+    }
+
+
+def retry_headers(error: VoxfleetError) -> dict[str, str]:
+    """OpenAI's client retries every 5xx, 408, 409 and 429 unless told that it is of no use."""
+    if error.retryable:
+        wait_s = error.retry_after_s if error.retry_after_s is not None else _DEFAULT_RETRY_AFTER_S
+        return {"retry-after": str(max(1, math.ceil(wait_s)))}
+    if error.status >= HTTPStatus.UNPROCESSABLE_ENTITY:
+        return {"x-should-retry": "false"}
+    return {}
+
+
+def request_id_of(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+def error_response(error: VoxfleetError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(
+        error_body(error), error.status, headers={**retry_headers(error), **(headers or {})}
+    )
+
+
+def internal_error(request_id: str) -> VoxfleetError:
+    return VoxfleetError(
+        f"an internal fault of the server; its log has the details under request id {request_id}"
+    )
+
+
+async def answer_voxfleet_error(request: Request, error: VoxfleetError) -> JSONResponse:
+    """Errors raised on purpose. A 500 among them was not meant for a client's eyes: only logged."""
+    if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return error_response(error)
+    request_id = request_id_of(request)
+    logger.error("request %s: %s", request_id, shown(error.message, 500), exc_info=error)
+    return error_response(internal_error(request_id))
+
+
+async def answer_http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    """What the framework itself refuses: no such route, wrong method."""
+    where = f"{shown(request.method)} {shown(request.url.path)}"
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        known = NotFoundError(f"there is no route {where}; GET / lists the routes")
+        return error_response(known, error.headers)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "")
+        wrong = MethodError(f"{where}: this route does not take that method; use {allowed}")
+        return error_response(wrong, error.headers)
+    return _plain_response(error)
+
+
+def _plain_response(error: HTTPException) -> JSONResponse:
+    status = HTTPStatus(error.status_code)
+    body = {
+        "error": {
+            "message": str(error.detail),
+            "type": error_type(status),
+            "param": None,
+            "code": status.phrase.lower().replace(" ", "_"),
+        }
+    }
+    return JSONResponse(body, status, headers=error.headers)
+
+
+async def answer_validation_error(_request: Request, error: RequestValidationError) -> JSONResponse:
+    """FastAPI's own 422 for bad parameters; here a bad parameter is always 400."""
+    return error_response(parameter_fault(error))
+
+
+def parameter_fault(error: RequestValidationError) -> RequestError:
+    faults = error.errors()
+    if not faults:
+        return RequestError("the request is not valid")
+    name = ".".join(str(part) for part in faults[0]["loc"][1:]) or "body"
+    return ParameterError(f"{shown(name)}: {shown(str(faults[0]['msg']), 300)}", param=shown(name))

@@ -1,0 +1,87 @@
+"""Runs an ASGI app on a socket until told to stop. Knows uvicorn; knows nothing of the app.
+
+Signals only set a flag: the order of stopping belongs to whoever called `serve`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from voxfleet.errors import StartError
+
+#: connections the kernel keeps for us while the loop is busy
+_BACKLOG = 2048
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket listening on that address; raises StartError in one clear line."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as fault:
+        raise StartError(_bind_fault(host, port, fault)) from None
+    return listener
+
+
+def _bind_fault(host: str, port: int, fault: OSError) -> str:
+    if fault.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; stop what listens there or pass --port"
+    if fault.errno == errno.EACCES:
+        return f"port {port} needs privileges this user lacks; pass --port with one above 1023"
+    return f"cannot listen on {host}:{port}: {fault.strerror}; pass --host and --port"
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn would raise the signal again after its own shutdown, in the middle of ours
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, self._stop_or_force)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+    def _stop_or_force(self) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+class HttpServer:
+    """One uvicorn server; `serve` returns after a stop signal, when requests have ended."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket, shutdown_grace_s: float) -> None:
+        self._listener = listener
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=max(1, round(shutdown_grace_s)),
+            )
+        )
+
+    async def serve(self) -> None:
+        await self._server.serve(sockets=[self._listener])
+
+    def stop(self) -> None:
+        self._server.should_exit = True

@@ -1,0 +1,41 @@
+"""The folder decoded sound lies in while it is needed: `<file_id>/<index>.pcm`.
+
+Knows nothing of who writes or reads there.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from pathlib import Path
+
+from voxfleet.errors import StartError
+
+_OURS = re.compile(r"f[0-9a-f]{16}|media-\d+\.\d+\.turn")
+
+
+def new_file_id() -> str:
+    return f"f{uuid.uuid4().hex[:16]}"
+
+
+def prepare(spool_dir: Path) -> None:
+    """Make the folder, and remove what a server that was killed left in it; raises StartError."""
+    try:
+        spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in spool_dir.iterdir():
+            if _OURS.fullmatch(path.name):
+                remove(path)
+    except OSError as fault:
+        raise StartError(
+            f"{fault.filename}: not usable for decoded sound ({fault.strerror});"
+            " choose another data_dir or correct its permissions"
+        ) from fault
+
+
+def remove(path: Path) -> None:
+    """Remove a folder and all in it, or a file, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

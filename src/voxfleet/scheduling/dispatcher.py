@@ -1,0 +1,134 @@
+"""Brings waiting segments and free workers together; owns the waiting, decides nothing of its own.
+
+The queue says which segments travel, the pool which worker has room; a batch is formed only when
+there is room, so as late as possible. Knows no file and no client. One dispatcher serves one pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import count
+
+from voxfleet.core import Batch, Hypothesis, SpooledSegment, WorkClass
+from voxfleet.errors import NotReadyError, RecognitionError, VoxfleetError, WorkerLostError
+from voxfleet.pool_contract import BatchResult, Room, WorkerPool
+from voxfleet.scheduling.queue import SegmentQueue, Ticket, after_loss
+
+_log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._queue = SegmentQueue()
+        self._answers: dict[str, asyncio.Future[Hypothesis]] = {}
+        self._arrived = asyncio.Event()
+        self._batches: set[asyncio.Task[None]] = set()
+        self._batch_ids = count(1)
+        self._loop: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    @property
+    def waiting_s(self) -> float:
+        return self._queue.waiting_s
+
+    def start(self) -> None:
+        self._loop = asyncio.create_task(self._dispatch(), name="dispatcher")
+
+    async def stop(self) -> None:
+        """Give up what waits and what is in work; everyone who waits is told."""
+        tasks = [task for task in (self._loop, *self._batches) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(NotReadyError("the server is stopping; try again later"))
+
+    async def recognise(self, segment: SpooledSegment, work_class: WorkClass) -> Hypothesis:
+        """Wait for the segment's text. Cancelling the caller takes the segment out of the queue."""
+        answer: asyncio.Future[Hypothesis] = asyncio.get_running_loop().create_future()
+        self._answers[segment.id] = answer
+        self._queue.add(Ticket(segment, work_class))
+        self._arrived.set()
+        try:
+            return await answer
+        finally:
+            self._queue.cancel(segment.id)
+            del self._answers[segment.id]
+
+    async def _dispatch(self) -> None:
+        while True:
+            await self._arrived.wait()
+            head = self._queue.head()
+            if head is None:
+                self._arrived.clear()
+                continue
+            try:
+                room = await self._pool.room(head.avoid)
+            except VoxfleetError as fault:
+                # no worker will come: whoever waits is told now, and new work asks again
+                self._fail(self._queue.take_all(), fault)
+                continue
+            self._send(room)
+
+    def _send(self, room: Room) -> None:
+        tickets = self._queue.take(room.credit_s)
+        if not tickets:
+            # whoever waited has gone away while the room was awaited
+            self._pool.release(room)
+            return
+        task = asyncio.create_task(self._compute(tickets, room), name=f"batch {room.worker_id}")
+        self._batches.add(task)
+        task.add_done_callback(lambda done: self._forget(done, tickets))
+
+    async def _compute(self, tickets: list[Ticket], room: Room) -> None:
+        batch = Batch(f"b{next(self._batch_ids)}", tuple(ticket.segment for ticket in tickets))
+        try:
+            result = await self._pool.recognise(batch, room)
+        except WorkerLostError as loss:
+            self._try_again(tickets, room.worker_id, loss)
+        except VoxfleetError as fault:
+            self._fail(tickets, fault)
+        else:
+            self._deliver(tickets, result)
+
+    def _forget(self, task: asyncio.Task[None], tickets: list[Ticket]) -> None:
+        self._batches.discard(task)
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            _log.error("a batch failed in a way nobody foresaw", exc_info=fault)
+            self._fail(tickets, VoxfleetError("the server failed; its log says why"))
+
+    def _deliver(self, tickets: list[Ticket], result: BatchResult) -> None:
+        for ticket, answer in zip(tickets, result.results, strict=True):
+            if isinstance(answer, RecognitionError):
+                self._fail([ticket], answer)
+                continue
+            waiter = self._answers.get(ticket.segment.id)
+            if waiter and not waiter.done():
+                waiter.set_result(answer)
+
+    def _fail(self, tickets: list[Ticket], fault: VoxfleetError) -> None:
+        for ticket in tickets:
+            waiter = self._answers.get(ticket.segment.id)
+            if waiter and not waiter.done():
+                waiter.set_exception(fault)
+
+    def _try_again(self, tickets: list[Ticket], worker_id: str, loss: WorkerLostError) -> None:
+        again: list[Ticket] = []
+        for ticket in tickets:
+            if ticket.segment.id not in self._answers:
+                continue
+            verdict = after_loss(ticket, worker_id, alone=len(tickets) == 1, loss=loss)
+            if isinstance(verdict, Ticket):
+                again.append(verdict)
+            else:
+                self._fail([ticket], verdict)
+        self._queue.add_first(again)
+        if again:
+            self._arrived.set()

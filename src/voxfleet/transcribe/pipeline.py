@@ -1,0 +1,210 @@
+"""One request from a file to its transcript: the main path, in verbs.
+
+Decodes and cuts (media), recognises (scheduling), puts together (stitch). Knows no HTTP, no engine
+and no process; whoever calls owns the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from voxfleet.core import (
+    AudioInfo,
+    AudioOptions,
+    EngineInfo,
+    Hypothesis,
+    RecognitionOptions,
+    SpooledSegment,
+    Transcription,
+    WorkClass,
+)
+from voxfleet.errors import DeadlineError, NotFoundError, RecognitionError
+from voxfleet.media.media_file import MediaFile
+from voxfleet.media.media_pool import MediaPool
+from voxfleet.pool_contract import PoolSnapshot, QueueSnapshot, WorkerPool, WorkerState
+from voxfleet.scheduling.admission import Load, refuse_crowd, refuse_length
+from voxfleet.scheduling.dispatcher import Dispatcher
+from voxfleet.transcribe.language import known_language
+from voxfleet.transcribe.stitch import stitch
+
+#: segments of one file that may wait or be in work at once: enough to fill batches, and so few
+#: that a long file fills neither the spool nor the queue
+MAX_SEGMENTS_IN_FLIGHT = 32
+
+Piece = tuple[SpooledSegment, Hypothesis]
+
+
+class Listener(Protocol):
+    """Somebody who watches a request being answered, such as a progress bar."""
+
+    def opened(self, info: AudioInfo) -> None: ...
+    def recognised(self, segment: SpooledSegment, hypothesis: Hypothesis) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeRequest:
+    """One file to turn into text. `name` is what its owner calls it, `path` where it lies."""
+
+    path: Path
+    name: str
+    model: str | None = None
+    work_class: WorkClass = WorkClass.INTERACTIVE
+    audio: AudioOptions = field(default_factory=AudioOptions)
+    recognition: RecognitionOptions = field(default_factory=RecognitionOptions)
+    timeout_s: float | None = None
+    id: str = ""
+    listener: Listener | None = None
+
+
+class TranscriptionService:
+    """Answers requests with one pool of workers; `max_waiting` requests may wait beside those."""
+
+    def __init__(self, media: MediaPool, pool: WorkerPool, max_waiting: int) -> None:
+        self._media = media
+        self._pool = pool
+        self._dispatcher = Dispatcher(pool)
+        self._max_waiting = max_waiting
+        self._requests = 0
+
+    async def start(self) -> None:
+        """Wait until requests can be answered; raises StartError, with nothing left running."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._media.start())
+                tasks.create_task(self._pool.start())
+        except ExceptionGroup as faults:
+            await self.stop()
+            raise _leading(faults) from None
+        self._dispatcher.start()
+
+    async def stop(self) -> None:
+        """In order: nobody waits any more, no sound is decoded any more, the models end."""
+        await self._dispatcher.stop()
+        await self._media.stop()
+        await self._pool.stop()
+
+    def models(self) -> tuple[EngineInfo, ...]:
+        return (self._pool.info,)
+
+    def engine_info(self, name: str | None = None) -> EngineInfo:
+        """The model of that name, or the default; raises NotFoundError."""
+        info = self._pool.info
+        if name in (None, "", info.model, *info.aliases):
+            return info
+        raise NotFoundError(
+            f"model {name!r} is not served here; this server has {info.model!r}", param="model"
+        )
+
+    def pools(self) -> tuple[PoolSnapshot, ...]:
+        return (self._pool.snapshot(),)
+
+    def queue(self) -> QueueSnapshot:
+        return QueueSnapshot(self._dispatcher.waiting, self._dispatcher.waiting_s, self._requests)
+
+    def admit(self) -> None:
+        """Raises OverloadError when one more request could only wait too long."""
+        refusal = refuse_crowd(self._load(), self._max_waiting)
+        if refusal:
+            raise refusal
+
+    async def transcribe(self, request: TranscribeRequest) -> Transcription:
+        """The file's text; raises VoxfleetError. Cancelling the caller cancels all its work."""
+        request = self._understood(request)
+        self.admit()
+        self._requests += 1
+        try:
+            async with asyncio.timeout(request.timeout_s):
+                return await self._answer(request)
+        except TimeoutError:
+            raise DeadlineError(
+                f"{request.name}: not done within the {request.timeout_s:.0f} s a request may"
+                " take; send a shorter file or send it as a job (POST /v1/jobs, where this"
+                " server has them)"
+            ) from None
+        finally:
+            self._requests -= 1
+
+    def _understood(self, request: TranscribeRequest) -> TranscribeRequest:
+        engine = self.engine_info(request.model)
+        wanted = request.recognition
+        if wanted.language is None:
+            return request
+        language = known_language("language", wanted.language, engine)
+        return replace(request, recognition=replace(wanted, language=language))
+
+    async def _answer(self, request: TranscribeRequest) -> Transcription:
+        async with self._media.open(
+            request.path, request.name, request.audio, request.work_class
+        ) as file:
+            info = await file.info()
+            self._refuse_length(request, info.duration_s)
+            if request.listener:
+                request.listener.opened(info)
+            pieces = await self._recognise(file, request)
+        engine = self._pool.info
+        return Transcription(
+            model=engine.model,
+            duration_s=file.duration_s,
+            transcripts=stitch(
+                pieces,
+                file.duration_s,
+                request.recognition.language or _only(engine.languages),
+                file.channels,
+                request.audio.channel,
+            ),
+            warnings=file.warnings,
+            options=request.recognition,
+        )
+
+    async def _recognise(self, file: MediaFile, request: TranscribeRequest) -> list[Piece]:
+        slots = asyncio.Semaphore(MAX_SEGMENTS_IN_FLIGHT)
+        pieces: list[asyncio.Task[Piece]] = []
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                async for segment in file:
+                    self._refuse_length(request, file.decoded_s)
+                    await slots.acquire()
+                    wanted = replace(segment, options=request.recognition)
+                    task = tasks.create_task(self._piece(wanted, request))
+                    task.add_done_callback(lambda _: slots.release())
+                    pieces.append(task)
+        except ExceptionGroup as faults:
+            raise _leading(faults) from None
+        return [piece.result() for piece in pieces]
+
+    async def _piece(self, segment: SpooledSegment, request: TranscribeRequest) -> Piece:
+        try:
+            hypothesis = await self._dispatcher.recognise(segment, request.work_class)
+        except RecognitionError as fault:
+            raise type(fault)(f"{request.name}: {fault.message}") from fault
+        finally:
+            segment.path.unlink(missing_ok=True)
+        if request.listener:
+            request.listener.recognised(segment, hypothesis)
+        return segment, hypothesis
+
+    def _refuse_length(self, request: TranscribeRequest, duration_s: float | None) -> None:
+        if request.timeout_s is None or duration_s is None:
+            return
+        refusal = refuse_length(request.name, duration_s, self._load(), request.timeout_s)
+        if refusal:
+            raise refusal
+
+    def _load(self) -> Load:
+        snapshot = self._pool.snapshot()
+        workers = max(1, sum(worker.state is WorkerState.READY for worker in snapshot.workers))
+        rate = snapshot.rate or self._pool.info.speed * workers
+        return Load(self._requests, workers, self._dispatcher.waiting_s, rate)
+
+
+def _only(languages: tuple[str, ...]) -> str | None:
+    return languages[0] if len(languages) == 1 else None
+
+
+def _leading(faults: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The fault to report of several that came together: the first, as the rest follow from it."""
+    first = faults.exceptions[0]
+    return _leading(first) if isinstance(first, BaseExceptionGroup) else first

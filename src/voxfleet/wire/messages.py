@@ -1,0 +1,182 @@
+"""What crosses between processes: small typed messages, grouped by who receives them.
+
+Sound never does: messages carry the path of a spool file. Knows no socket. Encoded as msgpack with
+the type's name as tag, so that a message nobody expects is an error and never a guess.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from voxfleet.core import (
+    AudioInfo,
+    AudioOptions,
+    EngineInfo,
+    Hypothesis,
+    RecognitionOptions,
+    WorkClass,
+)
+
+
+class Message(msgspec.Struct, frozen=True, tag=True):
+    """The root of everything that travels."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A VoxfleetError on its way: `code` finds its class again (`errors.rebuild`)."""
+
+    code: str
+    message: str
+    param: str | None = None
+
+
+# -- received by a worker ---------------------------------------------------------------------
+
+
+class SegmentOrder(msgspec.Struct, frozen=True):
+    """One segment to recognise: int16 mono 16 kHz PCM, little-endian, the whole file `path`."""
+
+    id: str
+    path: str
+    start_s: float
+    options: RecognitionOptions
+
+
+class Recognise(Message, frozen=True):
+    batch_id: str
+    segments: tuple[SegmentOrder, ...]
+
+
+# -- received from a worker -------------------------------------------------------------------
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Exactly one of the two is set."""
+
+    hypothesis: Hypothesis | None = None
+    failure: Failure | None = None
+
+
+class WorkerReady(Message, frozen=True):
+    """Loaded and warmed up; `credit_s` padded seconds may be sent before the first answer."""
+
+    info: EngineInfo
+    credit_s: float
+
+
+class Recognised(Message, frozen=True):
+    batch_id: str
+    answers: tuple[Answer, ...]
+    compute_s: float
+
+
+# -- received by a media process --------------------------------------------------------------
+
+
+class OpenFile(Message, frozen=True):
+    """Decode `path` and cut it into segments, written as PCM files into `spool_dir`.
+
+    `name` is what the client calls the file (for messages only, never opened). The first
+    `skip_segments` segments were delivered by a process that died: count them, do not write them.
+    At most `window` segments may lie unread; `Granted` allows more.
+    """
+
+    file_id: str
+    path: str
+    name: str
+    spool_dir: str
+    work_class: WorkClass
+    options: AudioOptions
+    window: int
+    skip_segments: int = 0
+
+
+class Granted(Message, frozen=True):
+    """`segments` more segments of the file may be delivered: so many were taken."""
+
+    file_id: str
+    segments: int
+
+
+class CloseFile(Message, frozen=True):
+    """Nobody wants the rest of this file."""
+
+    file_id: str
+
+
+# -- received from a media process ------------------------------------------------------------
+
+
+class MediaReady(Message, frozen=True):
+    """The process has imported its libraries and takes files."""
+
+
+class FileOpened(Message, frozen=True):
+    file_id: str
+    info: AudioInfo
+
+
+class SliceBegun(Message, frozen=True):
+    """The process works on this file from now: if it dies, this is the file to blame."""
+
+    file_id: str
+
+
+class SegmentCut(Message, frozen=True):
+    """`index` counts from 0 through all channels; `decoded_s` is how far the decoder has come."""
+
+    file_id: str
+    index: int
+    channel: int
+    start_s: float
+    sample_count: int
+    path: str
+    decoded_s: float
+
+
+class SliceEnded(Message, frozen=True):
+    file_id: str
+    decoded_s: float
+
+
+class FileFinished(Message, frozen=True):
+    file_id: str
+    duration_s: float
+    channels: int
+    warnings: tuple[str, ...]
+
+
+class FileFailed(Message, frozen=True):
+    file_id: str
+    failure: Failure
+
+
+# -- received by any child --------------------------------------------------------------------
+
+
+class Stop(Message, frozen=True):
+    """Finish what you hold and leave."""
+
+
+# -- received from any child ------------------------------------------------------------------
+
+
+class StartFailed(Message, frozen=True):
+    """The child cannot serve and will end by itself."""
+
+    failure: Failure
+
+
+ToChild = Recognise | OpenFile | Granted | CloseFile | Stop
+FromChild = (
+    WorkerReady
+    | Recognised
+    | MediaReady
+    | FileOpened
+    | SliceBegun
+    | SegmentCut
+    | SliceEnded
+    | FileFinished
+    | FileFailed
+    | StartFailed
+)

@@ -1,0 +1,112 @@
+"""A speech service without speech: answers from the bytes sent, and remembers what it was asked.
+
+For tests of the gateway alone. `fault` is raised instead of an answer; with `hold` set it computes
+until it is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from voxfleet.core import EngineInfo, Transcript, Transcription, TranscriptSegment, Word
+from voxfleet.errors import NotFoundError, OverloadError
+from voxfleet.pool_contract import PoolSnapshot, QueueSnapshot, WorkerSnapshot, WorkerState
+from voxfleet.transcribe.pipeline import TranscribeRequest
+
+MAIN = EngineInfo("main", ("en", "zh"), 10, word_times=True, hotwords=True, aliases=("m",))
+PLAIN = EngineInfo("org/plain", ("en",), 10)
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class StandInService:
+    def __init__(self) -> None:
+        self.asked: list[TranscribeRequest] = []
+        self.heard: list[str] = []
+        self.fault: Exception | None = None
+        self.refusal: OverloadError | None = None
+        self.state = WorkerState.READY
+        self.hold = False
+        self.holding = asyncio.Event()
+        self.cancelled = threading.Event()
+
+    def models(self) -> tuple[EngineInfo, ...]:
+        return (MAIN, PLAIN)
+
+    def engine_info(self, name: str | None = None) -> EngineInfo:
+        for info in self.models():
+            if name is None or name in (info.model, *info.aliases):
+                return info
+        raise NotFoundError(f"no model {name!r}")
+
+    def pools(self) -> tuple[PoolSnapshot, ...]:
+        worker = WorkerSnapshot("w", "main", "cpu", 1, self.state, 0, False)
+        return (PoolSnapshot("main", (worker,), 12.5),)
+
+    def queue(self) -> QueueSnapshot:
+        return QueueSnapshot(waiting=2, waiting_s=3.5, requests=1)
+
+    def admit(self) -> None:
+        if self.refusal:
+            raise self.refusal
+
+    async def transcribe(self, request: TranscribeRequest) -> Transcription:
+        self.asked.append(request)
+        data = request.path.read_bytes()
+        self.heard.append(digest(data))
+        if self.fault:
+            raise self.fault
+        if self.hold:
+            await self._hold()
+        return answer_to(request, len(data))
+
+    async def _hold(self) -> None:
+        self.holding.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+
+def answer_to(request: TranscribeRequest, size: int) -> Transcription:
+    words = (Word("hello", 0.25, 0.5, 0.9), Word("world", 0.75, 1.0, 0.8))
+    segment = TranscriptSegment(0, 0.25, 1.0, "hello world", words, -0.1, 0.01)
+    transcript = Transcript("hello world", "en", 1.5, (segment,))
+    return Transcription(
+        request.model or "", 1.5, (transcript,), (f"{size} bytes",), request.recognition
+    )
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """The app on a real socket of this machine, in a thread with its own loop."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        _wait_until_started(server)
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)
+            assert not thread.is_alive()
+
+
+def _wait_until_started(server: uvicorn.Server) -> None:
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,68 @@
+"""The data directory: one server each, cleared of leftovers, closed to others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from voxfleet.errors import StartError
+from voxfleet.observe.data_dir import open_data_dir
+
+HOLD = (
+    "import sys\nfrom pathlib import Path\nfrom voxfleet.observe.data_dir import open_data_dir\n"
+    "with open_data_dir(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+)
+
+
+def test_a_second_server_on_it_is_refused_and_names_the_first(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(StartError, match=f"in use by process {holder.pid}"),
+            open_data_dir(tmp_path),
+        ):
+            pass
+        holder.kill()
+        holder.wait()
+    with open_data_dir(tmp_path) as again:
+        assert again.spool.is_dir()
+
+
+def test_what_a_killed_server_left_is_removed(tmp_path: Path) -> None:
+    for name in ("spool/f1/0.pcm", "uploads/x.upload", "run/media"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "old.log").touch()
+    with open_data_dir(tmp_path) as folder:
+        assert [
+            list(scratch.iterdir()) for scratch in (folder.spool, folder.uploads, folder.run)
+        ] == [[], [], []]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "logs"]
+    assert (tmp_path / "logs" / "old.log").exists()
+
+
+def test_nobody_else_may_look_into_scratch(tmp_path: Path) -> None:
+    with open_data_dir(tmp_path) as folder:
+        modes = {
+            scratch.stat().st_mode & 0o777 for scratch in (folder.spool, folder.uploads, folder.run)
+        }
+    assert modes == {0o700}
+
+
+def test_a_path_that_is_a_file_is_one_clear_line(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    with pytest.raises(StartError) as caught, open_data_dir(blocked):
+        pass
+    assert str(blocked) in caught.value.message
+    assert "VOXFLEET_DATA_DIR" in caught.value.message
+    assert os.linesep not in caught.value.message

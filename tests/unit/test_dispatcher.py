@@ -1,0 +1,186 @@
+"""The dispatcher against a pool whose every step the test decides: late batches, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from voxfleet.core import SAMPLE_RATE_HZ, Batch, EngineInfo, Hypothesis, SpooledSegment, WorkClass
+from voxfleet.errors import (
+    NotReadyError,
+    RecognitionError,
+    VoxfleetError,
+    WorkerLostError,
+)
+from voxfleet.pool_contract import BatchResult, PoolSnapshot, Room
+from voxfleet.scheduling.dispatcher import Dispatcher
+
+Answerer = Callable[[Batch], BatchResult]
+
+
+def heard(batch: Batch) -> BatchResult:
+    return BatchResult(tuple(Hypothesis(segment.id) for segment in batch.segments), 0.1)
+
+
+class HandPool:
+    """A pool with one room, given out when the test says so."""
+
+    info = EngineInfo("hand", ("en",), 1.0)
+
+    def __init__(self, answer: Answerer = heard) -> None:
+        self.answer = answer
+        self.rooms: asyncio.Queue[Room | VoxfleetError] = asyncio.Queue()
+        self.batches: list[list[str]] = []
+        self.released: list[Room] = []
+
+    def offer(self, credit_s: float = 100.0) -> None:
+        self.rooms.put_nowait(Room("w1", credit_s))
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+    async def room(self, avoid: frozenset[str] = frozenset()) -> Room:
+        room = await self.rooms.get()
+        if isinstance(room, VoxfleetError):
+            raise room
+        return room
+
+    async def recognise(self, batch: Batch, room: Room) -> BatchResult:
+        self.batches.append([segment.id for segment in batch.segments])
+        return self.answer(batch)
+
+    def release(self, room: Room) -> None:
+        self.released.append(room)
+
+    def snapshot(self) -> PoolSnapshot:
+        return PoolSnapshot("hand", (), None)
+
+
+def segment(name: str, duration_s: float = 5.0) -> SpooledSegment:
+    return SpooledSegment(name, Path(name), 0.0, int(duration_s * SAMPLE_RATE_HZ))
+
+
+@asynccontextmanager
+async def running(pool: HandPool) -> AsyncIterator[Dispatcher]:
+    dispatcher = Dispatcher(pool)
+    dispatcher.start()
+    yield dispatcher
+    await dispatcher.stop()
+
+
+def ask(dispatcher: Dispatcher, name: str) -> asyncio.Task[Hypothesis]:
+    return asyncio.create_task(dispatcher.recognise(segment(name), WorkClass.INTERACTIVE))
+
+
+async def until_waiting(dispatcher: Dispatcher, count: int) -> None:
+    while dispatcher.waiting != count:
+        await asyncio.sleep(0)
+
+
+async def test_batch_is_formed_when_there_is_room_not_before() -> None:
+    pool = HandPool()
+    async with running(pool) as dispatcher:
+        asked = [ask(dispatcher, name) for name in "abc"]
+        await until_waiting(dispatcher, 3)
+        assert pool.batches == []
+        pool.offer()
+        assert [(await task).text for task in asked] == ["a", "b", "c"]
+    assert pool.batches == [["a", "b", "c"]]
+
+
+async def test_a_cancelled_caller_leaves_the_queue_and_hurts_nobody() -> None:
+    pool = HandPool()
+    async with running(pool) as dispatcher:
+        gone, stays = ask(dispatcher, "gone"), ask(dispatcher, "stays")
+        await until_waiting(dispatcher, 2)
+        gone.cancel()
+        await until_waiting(dispatcher, 1)
+        pool.offer()
+        assert (await stays).text == "stays"
+    assert pool.batches == [["stays"]]
+
+
+async def test_room_that_nobody_needs_any_more_is_given_back() -> None:
+    pool = HandPool()
+    async with running(pool) as dispatcher:
+        gone = ask(dispatcher, "gone")
+        await until_waiting(dispatcher, 1)
+        gone.cancel()
+        await until_waiting(dispatcher, 0)
+        pool.offer(7)
+        while not pool.released:
+            await asyncio.sleep(0)
+    assert pool.released == [Room("w1", 7)]
+
+
+async def test_one_bad_segment_fails_alone() -> None:
+    def answer(batch: Batch) -> BatchResult:
+        bad = RecognitionError("b: no")
+        return BatchResult(
+            tuple(bad if s.id == "b" else Hypothesis(s.id) for s in batch.segments), 0.1
+        )
+
+    pool = HandPool(answer)
+    async with running(pool) as dispatcher:
+        asked = [ask(dispatcher, name) for name in "abc"]
+        await until_waiting(dispatcher, 3)
+        pool.offer()
+        results = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(result) for result in results] == [Hypothesis, RecognitionError, Hypothesis]
+
+
+async def test_a_killer_is_found_and_its_neighbours_are_answered() -> None:
+    def answer(batch: Batch) -> BatchResult:
+        if any(s.id == "killer" for s in batch.segments):
+            raise WorkerLostError("w1 died")
+        return heard(batch)
+
+    pool = HandPool(answer)
+    async with running(pool) as dispatcher:
+        asked = [ask(dispatcher, name) for name in ("a", "killer", "c")]
+        await until_waiting(dispatcher, 3)
+        for _ in range(6):
+            pool.offer()
+        results = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(result) for result in results] == [Hypothesis, RecognitionError, Hypothesis]
+    assert pool.batches[0] == ["a", "killer", "c"]
+    assert all(len(batch) == 1 for batch in pool.batches[1:])
+    assert pool.batches.count(["killer"]) == 2
+
+
+async def test_no_worker_will_ever_come() -> None:
+    pool = HandPool()
+    async with running(pool) as dispatcher:
+        asked = [ask(dispatcher, name) for name in "ab"]
+        await until_waiting(dispatcher, 2)
+        pool.rooms.put_nowait(NotReadyError("all workers failed"))
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(result) for result in results] == [NotReadyError, NotReadyError]
+        later = ask(dispatcher, "later")
+        pool.offer()
+        assert (await later).text == "later"
+
+
+async def test_a_fault_nobody_foresaw_reaches_the_caller(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(batch: Batch) -> BatchResult:
+        raise ZeroDivisionError
+
+    pool = HandPool(answer)
+    async with running(pool) as dispatcher:
+        pool.offer()
+        with pytest.raises(VoxfleetError, match="its log says why"):
+            await ask(dispatcher, "a")
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_stopping_tells_everyone_who_waits() -> None:
+    pool = HandPool()
+    async with running(pool) as dispatcher:
+        asked = ask(dispatcher, "a")
+        await until_waiting(dispatcher, 1)
+    with pytest.raises(NotReadyError, match="stopping"):
+        await asked

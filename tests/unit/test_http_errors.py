@@ -1,0 +1,143 @@
+"""Error answers: OpenAI's body, its type by status, and what a retrying client is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxfleet.errors import (
+    BY_CODE,
+    CorruptAudioError,
+    DeadlineError,
+    NotReadyError,
+    OverloadError,
+    ParameterError,
+    VoxfleetError,
+    WorkerLostError,
+)
+from voxfleet.gateway.http_errors import error_response, error_type, shown
+from voxfleet.gateway.multipart_form import shown_name
+from voxfleet.gateway.probes import health_of, takes_requests
+from voxfleet.gateway.request_edge import choose_request_id
+from voxfleet.pool_contract import PoolSnapshot, WorkerSnapshot, WorkerState
+
+
+@pytest.mark.parametrize("kind", BY_CODE.values())
+def test_every_error_has_openais_four_keys(kind: type[VoxfleetError]) -> None:
+    response = error_response(kind("what went wrong", param="file"))
+    assert response.status_code == kind.status
+    assert json.loads(bytes(response.body)) == {
+        "error": {
+            "message": "what went wrong",
+            "type": error_type(kind.status),
+            "param": "file",
+            "code": kind.code,
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "invalid_request_error"),
+        (401, "authentication_error"),
+        (403, "permission_error"),
+        (404, "invalid_request_error"),
+        (422, "invalid_request_error"),
+        (429, "rate_limit_error"),
+        (500, "server_error"),
+        (503, "server_error"),
+    ],
+)
+def test_type_by_status(status: int, kind: str) -> None:
+    assert error_type(status) == kind
+
+
+@pytest.mark.parametrize(
+    ("error", "retry_after", "should_retry"),
+    [
+        (OverloadError("full", retry_after_s=6.2), "7", None),
+        (OverloadError("full", retry_after_s=0.0), "1", None),
+        (NotReadyError("starting"), "1", None),
+        (WorkerLostError("died"), "1", None),
+        (CorruptAudioError("broken"), None, "false"),
+        (DeadlineError("late"), None, "false"),
+        (VoxfleetError("bug"), None, "false"),
+        (ParameterError("wrong"), None, None),
+    ],
+)
+def test_retry_headers(
+    error: VoxfleetError, retry_after: str | None, should_retry: str | None
+) -> None:
+    headers = error_response(error).headers
+    assert (headers.get("retry-after"), headers.get("x-should-retry")) == (
+        retry_after,
+        should_retry,
+    )
+
+
+@given(st.text())
+def test_anything_is_shown_in_one_short_line(text: str) -> None:
+    line = shown(text)
+    assert line.isprintable()
+    assert len(line) <= 100
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("talk.wav", "talk.wav"),
+        ("会议 录音.m4a", "会议 录音.m4a"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\sound\\a.wav", "a.wav"),
+        ("a\r\nb\x00\x1b[2J\u202e.wav", "a\\r\\nb\\x00\\x1b[2J\\u202e.wav"),
+        ("folder/", "upload"),
+        ("x" * 10_000, "x" * 99 + "…"),
+    ],
+)
+def test_a_files_name_is_for_messages_only(raw: str, name: str) -> None:
+    assert shown_name(raw) == name
+
+
+@pytest.mark.parametrize("offered", ["a", "req-1.2_3", "A" * 64])
+def test_a_sane_request_id_is_kept(offered: str) -> None:
+    assert choose_request_id(offered) == offered
+
+
+@pytest.mark.parametrize("offered", [None, "", "a b", "a\n", "é", "A" * 65, "../x"])
+def test_any_other_request_id_is_replaced(offered: str | None) -> None:
+    chosen = choose_request_id(offered)
+    assert chosen != offered
+    assert len(chosen) == 32
+
+
+def pool(*states: WorkerState) -> PoolSnapshot:
+    workers = tuple(
+        WorkerSnapshot(str(n), "m", "cpu", None, state, 0, False) for n, state in enumerate(states)
+    )
+    return PoolSnapshot("m", workers, None)
+
+
+READY, STARTING, FAILED = WorkerState.READY, WorkerState.STARTING, WorkerState.FAILED
+RESTARTING = WorkerState.RESTARTING
+
+
+@pytest.mark.parametrize(
+    ("pools", "status", "takes"),
+    [
+        ([], "starting", False),
+        ([pool()], "starting", False),
+        ([pool(STARTING)], "starting", False),
+        ([pool(READY)], "ok", True),
+        ([pool(READY, FAILED)], "ok", True),
+        ([pool(FAILED)], "degraded", False),
+        ([pool(RESTARTING)], "degraded", False),
+        ([pool(READY), pool(STARTING)], "starting", False),
+        ([pool(READY), pool(FAILED)], "degraded", True),
+    ],
+)
+def test_health(pools: list[PoolSnapshot], status: str, takes: bool) -> None:
+    assert (health_of(pools), takes_requests(pools)) == (status, takes)

@@ -1,0 +1,134 @@
+"""A worker makes an answer of whatever its engine does, and a pool an outcome of every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.integration.worker_rig import noise, segment
+from voxfleet.core import Batch, EngineInfo, Hypothesis, Segment, SpooledSegment
+from voxfleet.engines.catalog import EngineOptions
+from voxfleet.errors import EngineFaultError, NotFoundError, RecognitionError, StartError
+from voxfleet.fleet.batch_messages import recognise_message, result_of
+from voxfleet.wire.messages import Answer, Failure, Recognised
+from voxfleet.worker import load_engine, recognise_safely, to_answer
+
+Recogniser = Callable[[Sequence[Segment]], object]
+SEGMENTS = [segment(noise(0.1), name) for name in "abc"]
+HEARD = Hypothesis("text")
+BATCH = Batch("b1", (SpooledSegment("s", Path("/x"), 1.5, 160),))
+
+
+class Played:
+    """An engine whose recognising is a function, and who counts how often it was asked."""
+
+    info = EngineInfo("played", ("en",), 1.0)
+
+    def __init__(self, recogniser: Recogniser) -> None:
+        self.recogniser = recogniser
+        self.asked: list[int] = []
+
+    def load(self) -> None: ...
+    def warm_up(self) -> None: ...
+
+    def cost_s(self, segment: Segment) -> float:
+        return segment.waveform.duration_s
+
+    def recognise(self, batch: Sequence[Segment]) -> list[Hypothesis | RecognitionError]:
+        self.asked.append(len(batch))
+        return cast("list[Hypothesis | RecognitionError]", self.recogniser(batch))
+
+
+def no_room_for_two(batch: Sequence[Segment]) -> object:
+    if len(batch) > 1:
+        raise MemoryError
+    return [Hypothesis(batch[0].id)]
+
+
+def test_too_large_a_batch_is_taken_apart() -> None:
+    engine = Played(no_room_for_two)
+    assert recognise_safely(engine, SEGMENTS) == [Hypothesis(name) for name in "abc"]
+    assert engine.asked == [3, 1, 1, 1]
+
+
+def test_one_poisonous_segment_fails_alone() -> None:
+    def poisoned(batch: Sequence[Segment]) -> object:
+        if any(item.id == "b" for item in batch):
+            raise KeyError("b")
+        return [HEARD for _ in batch]
+
+    first, second, third = recognise_safely(Played(poisoned), SEGMENTS)
+    assert (first, third) == (HEARD, HEARD)
+    assert isinstance(second, EngineFaultError)
+    assert "KeyError" in second.message
+
+
+def test_a_refusal_of_the_whole_batch_is_everybodys() -> None:
+    fault = RecognitionError("no speech in any of them")
+
+    def refuse(_: Sequence[Segment]) -> object:
+        raise fault
+
+    assert recognise_safely(Played(refuse), SEGMENTS) == [fault] * 3
+
+
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_a_wrong_count_is_nobodys_text(count: int) -> None:
+    outcomes = recognise_safely(Played(lambda _: [HEARD] * count), SEGMENTS)
+    assert [type(outcome) for outcome in outcomes] == [EngineFaultError] * 3
+
+
+def test_what_is_no_outcome_is_a_fault() -> None:
+    first, second, _ = recognise_safely(Played(lambda _: ["text", HEARD, HEARD]), SEGMENTS)
+    assert isinstance(first, EngineFaultError)
+    assert second == HEARD
+
+
+def test_an_unknown_model_keeps_its_own_error() -> None:
+    with pytest.raises(NotFoundError, match="did you mean fake"):
+        load_engine(EngineOptions("fakes"))
+
+
+def test_any_failure_to_load_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: object) -> None:
+        raise OSError("disk\nfull")
+
+    monkeypatch.setattr("voxfleet.engines.fake.FakeEngine.load", load)
+    with pytest.raises(StartError, match="model fake cannot be loaded: OSError: disk full"):
+        load_engine(EngineOptions("fake"))
+
+
+def test_a_batch_becomes_orders() -> None:
+    message = recognise_message(BATCH)
+    (order,) = message.segments
+    assert (message.batch_id, order.id, order.path, order.start_s) == ("b1", "s", "/x", 1.5)
+
+
+@pytest.mark.parametrize("outcome", [HEARD, RecognitionError("r"), EngineFaultError("e")])
+def test_outcomes_arrive_as_they_were_sent(outcome: Hypothesis | RecognitionError) -> None:
+    result = result_of(Recognised("b1", (to_answer(outcome),), 0.5), BATCH)
+    assert result is not None
+    (arrived,) = result.results
+    assert (type(arrived), str(arrived)) == (type(outcome), str(outcome))
+
+
+def test_any_other_error_of_a_worker_is_the_engines() -> None:
+    answer = Answer(failure=Failure("internal_error", "x"))
+    result = result_of(Recognised("b1", (answer,), 0.5), BATCH)
+    assert result is not None
+    assert isinstance(result.results[0], EngineFaultError)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [(), (Answer(HEARD),) * 2, (Answer(),), (Answer(HEARD, Failure("internal_error", "x")),)],
+)
+def test_nonsense_is_no_result(answers: tuple[Answer, ...]) -> None:
+    assert result_of(Recognised("b1", answers, 0.5), BATCH) is None
+
+
+def test_negative_time_is_no_result() -> None:
+    assert result_of(Recognised("b1", (Answer(HEARD),), -1.0), BATCH) is None
