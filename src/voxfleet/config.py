@@ -123,7 +123,7 @@ class WorkerSection(Section):
         default=300, gt=0, description="Time allowed for a model to load and warm up."
     )
     min_batch_timeout_s: float = Field(
-        default=10,
+        default=60,
         gt=0,
         description="A worker is called hung after this time or 4x the predicted one, the longer.",
     )

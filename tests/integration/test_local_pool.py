@@ -99,11 +99,20 @@ async def test_two_workers_compute_at_the_same_time(tmp_path: Path) -> None:
 
 
 async def test_a_terminated_worker_finishes_its_batch_first(tmp_path: Path) -> None:
-    async with local_pool(FakeOptions(fixed_s=0.3)) as rig:
-        batch = Batch("b", (spool(tmp_path, noise(1.0)),))
-        working = asyncio.create_task(rig.pool.recognise(batch, await rig.pool.room()))
-        await asyncio.sleep(0)
+    segment_in_pipe = spool(tmp_path, noise(1.0))
+    sound = segment_in_pipe.path.read_bytes()
+    segment_in_pipe.path.unlink()
+    os.mkfifo(segment_in_pipe.path)
+    async with local_pool() as rig:
+        room = await rig.pool.room()
+        working = asyncio.create_task(rig.pool.recognise(Batch("b", (segment_in_pipe,)), room))
+        # opens when the worker opens the other end: then the batch is in work
+        pipe = await asyncio.wait_for(
+            asyncio.to_thread(segment_in_pipe.path.open, "wb", buffering=0), LIMIT_S
+        )
         os.kill(rig.pid(), signal.SIGTERM)
+        with pipe:
+            pipe.write(sound)
         result = await asyncio.wait_for(working, LIMIT_S)
         assert texts(result) == [hear(segment(noise(1.0))).text]
 

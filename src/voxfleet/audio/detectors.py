@@ -44,9 +44,9 @@ def make_detector(mode: VadMode, fsmn_dir: Path | None, max_segment_s: float) ->
 
         return EnergyDetector()
     if mode is VadMode.SILERO:
-        from voxfleet.audio.vad_silero import SileroDetector, silero_session
+        from voxfleet.audio.vad_silero import SileroDetector, silero_weights
 
-        return SileroDetector(silero_session())
+        return SileroDetector(silero_weights())
     return _fsmn(fsmn_dir, max_segment_s)
 
 

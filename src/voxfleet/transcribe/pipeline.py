@@ -7,6 +7,7 @@ and no process; whoever calls owns the file.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +30,8 @@ from voxfleet.scheduling.admission import Load, refuse_crowd, refuse_length
 from voxfleet.scheduling.dispatcher import Dispatcher
 from voxfleet.transcribe.language import known_language
 from voxfleet.transcribe.stitch import stitch
+
+_log = logging.getLogger(__name__)
 
 #: segments of one file that may wait or be in work at once: enough to fill batches, and so few
 #: that a long file fills neither the spool nor the queue
@@ -115,9 +118,10 @@ class TranscriptionService:
         request = self._understood(request)
         self.admit()
         self._requests += 1
+        begun_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(request.timeout_s):
-                return await self._answer(request)
+                transcription = await self._answer(request)
         except TimeoutError:
             raise DeadlineError(
                 f"{request.name}: not done within the {request.timeout_s:.0f} s a request may"
@@ -126,6 +130,11 @@ class TranscriptionService:
             ) from None
         finally:
             self._requests -= 1
+        took_s = asyncio.get_running_loop().time() - begun_s
+        _log.info(
+            "request %s: %.1f s of sound in %.2f s", request.id, transcription.duration_s, took_s
+        )
+        return transcription
 
     def _understood(self, request: TranscribeRequest) -> TranscribeRequest:
         engine = self.engine_info(request.model)
