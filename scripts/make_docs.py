@@ -80,6 +80,8 @@ def _values(field: FieldInfo) -> str:
 
 
 def _kind(annotation: object) -> str:
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _kind(typing.get_args(annotation)[0])
     names = {int: "whole number", float: "number", bool: "true, false", str: "text", Path: "path"}
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return ", ".join(f"`{member.value}`" for member in annotation)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,7 +23,7 @@ from voxfleet.gateway.http_app import create_app
 from voxfleet.gateway.http_server import HttpServer, bind
 from voxfleet.media.media_pool import MediaPool
 from voxfleet.media.media_settings import MediaSettings
-from voxfleet.observe.data_dir import DataDir, make_scratch, open_data_dir
+from voxfleet.observe.data_dir import DataDir, open_data_dir, open_scratch_dir
 from voxfleet.observe.logs import configure_logging
 from voxfleet.transcribe.pipeline import TranscriptionService
 
@@ -71,9 +70,7 @@ async def open_service(settings: Settings) -> AsyncIterator[tuple[TranscriptionS
     """A service without a server, in scratch folders of its own; also gives a folder to use."""
     configure_logging("error", settings.log.format)
     require_engine(_model(settings))
-    with tempfile.TemporaryDirectory(prefix="voxfleet-") as scratch:
-        folder = DataDir(Path(scratch))
-        make_scratch(folder)
+    with open_scratch_dir() as folder:
         service = _make_service(settings, folder)
         await service.start()
         try:

@@ -16,7 +16,7 @@ import typer
 from voxfleet.core import ChannelMode, VadMode
 
 if TYPE_CHECKING:
-    from voxfleet.config import Settings, Source
+    from voxfleet.config import Settings
 
 app = typer.Typer(
     name="voxfleet",
@@ -114,9 +114,10 @@ def transcribe(
 @config_app.command("show")
 def config_show(config: ConfigFlag = None) -> None:
     """Print every setting, its value, and where it came from, as TOML."""
+    from voxfleet.config_sources import read_sources
     from voxfleet.config_text import settings_as_toml
 
-    sources = _sources({}, config)
+    sources = read_sources({}, os.environ, _config_file(config))
     typer.echo(settings_as_toml(sources), nl=False)
 
 
@@ -135,17 +136,15 @@ def version() -> None:
     typer.echo(f"voxfleet {installed_version('voxfleet')}")
 
 
-def _sources(flags: dict[str, object], config: Path | None) -> tuple[Source, ...]:
-    from voxfleet.config import read_sources
-
-    named = os.environ.get("VOXFLEET_CONFIG")
-    return read_sources(flags, os.environ, config or (Path(named) if named else None))
+def _config_file(named: Path | None) -> Path | None:
+    fallback = os.environ.get("VOXFLEET_CONFIG")
+    return named or (Path(fallback) if fallback else None)
 
 
 def _settings(flags: dict[str, object], config: Path | None) -> Settings:
-    from voxfleet.config import settled
+    from voxfleet.config_sources import load_settings
 
-    return settled(_sources(flags, config))
+    return load_settings(flags, os.environ, _config_file(config))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from voxfleet.errors import UsageError
@@ -35,7 +35,6 @@ MEDIA_SUFFIXES = frozenset(
         ".mp4",
         ".mov",
         ".avi",
-        ".flv",
         ".ts",
         ".3gp",
         ".amr",
@@ -77,14 +76,22 @@ def find_inputs(words: Sequence[str]) -> list[Path]:
 
 def _meaning(word: str) -> Iterator[Path]:
     path = Path(word)
-    if path == STANDARD_INPUT or path.is_file():
+    if path == STANDARD_INPUT or _is(path.is_file):
         yield path
-    elif path.is_dir():
+    elif _is(path.is_dir):
         yield from _media_in(path)
     elif glob.has_magic(word):
         yield from _matching(word)
     else:
         yield path
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    """False also where the system will not say; opening the file will tell why."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def _media_in(folder: Path) -> list[Path]:
@@ -110,15 +117,11 @@ def output_paths(inputs: Sequence[Path], folder: Path, output_format: str) -> di
     """Where each transcript goes: the file's name with the format's ending, no two the same."""
     suffix = OUTPUT_SUFFIXES[output_format]
     stems = Counter(_stem(path) for path in inputs)
-    names = Counter(path.name for path in inputs)
     taken: set[str] = set()
     places: dict[Path, Path] = {}
     for path in inputs:
-        name = _stem(path)
-        if stems[name] > 1:
-            name = path.name
-        if names[path.name] > 1:
-            name = _unlike(name, taken)
+        stem = _stem(path)
+        name = _unlike(path.name if stems[stem] > 1 else stem, taken)
         taken.add(name)
         places[path] = folder / (name + suffix)
     return places

@@ -6,17 +6,21 @@ Knows files, outputs and exit states; how sound becomes text is the service's bu
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
-import shutil
 import signal
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from voxfleet.assemble import open_service
+from voxfleet.audio.displayed_name import displayed_name
 from voxfleet.cli_inputs import OUTPUT_SUFFIXES, STANDARD_INPUT, find_inputs, output_paths
 from voxfleet.cli_progress import make_display
+from voxfleet.cli_stdin import keep_standard_input
 from voxfleet.config import Settings
 from voxfleet.core import (
     AudioInfo,
@@ -102,6 +106,9 @@ def run_transcribe(settings: Settings, wishes: Wishes) -> int:
     Raises InterruptedBySignal when all that was started has ended.
     """
     order = make_order(settings, wishes)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a file's name may hold bytes that are no text, and a terminal may know no Chinese
+        sys.stdout.reconfigure(errors="backslashreplace")
     stops: list[int] = []
     with make_display(order.inputs, wishes.progress) as display:
         try:
@@ -138,6 +145,8 @@ def make_order(settings: Settings, wishes: Wishes) -> Order:
         raise UsageError(f"--format {wishes.output_format}: not a format; choose one of {known}")
     inputs = tuple(find_inputs(wishes.files))
     folder = wishes.output_dir
+    if folder and folder.exists() and not folder.is_dir():
+        raise UsageError(f"--output-dir {folder}: is a file; name a folder")
     return Order(
         inputs=inputs,
         output_format=wishes.output_format,
@@ -190,19 +199,19 @@ async def _one(
         display.begin(path)
         duration_s: float | None = None
         try:
-            transcription = await service.transcribe(_request(order, path, display, scratch))
+            transcription = await service.transcribe(await _request(order, path, display, scratch))
             duration_s = transcription.duration_s
         finally:
             display.ended(path, duration_s)
         for warning in transcription.warnings:
-            display.say(f"voxfleet: warning: {path}: {warning}")
+            display.say(f"voxfleet: warning: {displayed_name(str(path))}: {warning}")
         return transcription
 
 
-def _request(order: Order, path: Path, display: Display, scratch: Path) -> TranscribeRequest:
+async def _request(order: Order, path: Path, display: Display, scratch: Path) -> TranscribeRequest:
     return TranscribeRequest(
-        path=_readable(path, scratch),
-        name=str(path),
+        path=await _readable(path, scratch),
+        name=displayed_name(str(path)),
         work_class=WorkClass.BATCH,
         audio=order.audio,
         recognition=order.recognition,
@@ -210,16 +219,26 @@ def _request(order: Order, path: Path, display: Display, scratch: Path) -> Trans
     )
 
 
-def _readable(path: Path, scratch: Path) -> Path:
-    """The file itself; standard input is kept in a file first: not every format is a stream."""
-    if path == STANDARD_INPUT:
-        path = scratch / "stdin"
-        with path.open("wb") as kept:
-            shutil.copyfileobj(sys.stdin.buffer, kept)
-    elif not path.exists():
-        raise UsageError(f"{path}: no such file")
-    elif not path.is_file():
-        raise UsageError(f"{path}: not a file")
+async def _readable(path: Path, scratch: Path) -> Path:
+    """The file itself, or where standard input is kept; raises UsageError saying what is wrong."""
+    if path != STANDARD_INPUT:
+        return _regular_file(path)
+    kept = scratch / "stdin"
+    await keep_standard_input(kept)
+    return kept
+
+
+def _regular_file(path: Path) -> Path:
+    name = displayed_name(str(path))
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise UsageError(f"{name}: no such file") from None
+    except OSError as fault:
+        raise UsageError(f"{name}: cannot be read: {fault.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
+        # a pipe or a device may never end
+        raise UsageError(f"{name}: not a file; send a pipe to standard input and name it -")
     return path
 
 
@@ -242,7 +261,7 @@ def _labelled(path: Path, body: str, order: Order) -> str:
         return body
     if order.output_format in _JSON_FORMATS:
         return json.dumps({"file": str(path)} | json.loads(body), ensure_ascii=False) + "\n"
-    return f"==> {path} <==\n{body}"
+    return f"==> {displayed_name(str(path))} <==\n{body}"
 
 
 def _write(place: Path, body: str) -> None:
@@ -253,5 +272,6 @@ def _write(place: Path, body: str) -> None:
         partial.write_text(body, encoding="utf-8")
         partial.replace(place)
     except OSError as fault:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise UsageError(f"{place}: cannot be written: {fault.strerror}") from fault

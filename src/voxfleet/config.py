@@ -1,31 +1,22 @@
-"""Settings: one typed schema, read once from flags, environment, TOML file and defaults.
+"""Settings: one typed schema, its defaults, and what each is for.
 
-Each default lives here and nowhere else; parts receive only their section. Knows nothing of what
-the settings are used for. An unknown key is refused with its nearest neighbour named.
+Each default lives here, and a test holds the parts' own to it; parts receive only their section.
+Knows neither where values come from (`config_sources`) nor what they are used for.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from voxfleet.core import VadMode
-from voxfleet.errors import SettingsError
 
-ENV_PREFIX = "VOXFLEET_"
-ENV_DELIMITER = "__"
-#: variables with our prefix that are no settings: the file to read, and the recordings for tests
-_NOT_SETTINGS = frozenset({"VOXFLEET_CONFIG", "VOXFLEET_SPEECH_DIR"})
-#: Kubernetes puts these into every pod that runs beside a Service called "voxfleet"
-_KUBERNETES_LINK = re.compile(r"VOXFLEET_(SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_.*)?)")
+#: a path as people write it, ~ included
+HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
 class Section(BaseModel):
@@ -63,7 +54,7 @@ class AudioSection(Section):
         default=VadMode.AUTO,
         description="Speech detection where a request names none: auto, fsmn, silero, energy, off.",
     )
-    fsmn_dir: Path | None = Field(
+    fsmn_dir: HomePath | None = Field(
         default=None, description="Folder of the fsmn-vad model (an ONNX file and am.mvn)."
     )
     max_segment_s: float = Field(
@@ -81,6 +72,12 @@ class AudioSection(Section):
     merge_below_s: float = Field(
         default=2.0, ge=0, description="Pieces shorter than this are joined with a near neighbour."
     )
+
+    @model_validator(mode="after")
+    def _fsmn_has_its_files(self) -> Self:
+        if self.vad is VadMode.FSMN and self.fsmn_dir is None:
+            raise ValueError("vad fsmn needs fsmn_dir, the folder of its model; or set vad to auto")
+        return self
 
 
 class MediaSection(Section):
@@ -106,7 +103,7 @@ class MediaSection(Section):
     memory_limit_mb: int = Field(
         default=512,
         ge=64,
-        description="Memory a decoding process may take for its work; beyond it its file fails.",
+        description="Memory that decoding one file may take; beyond it the file fails.",
     )
 
 
@@ -154,9 +151,9 @@ class FakeSection(Section):
 
 
 class Settings(Section):
-    """Everything that can be set; `load_settings` is the only way to make one."""
+    """Everything that can be set; made by `config_sources.load_settings`."""
 
-    data_dir: Path = Field(
+    data_dir: HomePath = Field(
         default_factory=_default_data_dir,
         description="Folder of everything that is kept; one server each.",
     )
@@ -177,43 +174,6 @@ class Settings(Section):
     fake: FakeSection = FakeSection()
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One place that settings came from; `values` maps dotted keys to what was written there."""
-
-    name: str
-    values: Mapping[str, object]
-
-
-def load_settings(
-    flags: Mapping[str, object], environment: Mapping[str, str], config_file: Path | None = None
-) -> Settings:
-    """Merge flags over environment over file over defaults; raises SettingsError."""
-    return settled(read_sources(flags, environment, config_file))
-
-
-def read_sources(
-    flags: Mapping[str, object], environment: Mapping[str, str], config_file: Path | None = None
-) -> tuple[Source, ...]:
-    """All that was set, strongest first. `flags` are dotted keys; None means not given."""
-    given = Source("flag", {key: value for key, value in flags.items() if value is not None})
-    file = _file_source(config_file) if config_file else Source("file", {})
-    return (given, _environment_source(environment), file)
-
-
-def settled(sources: tuple[Source, ...]) -> Settings:
-    """The settings those sources make; raises SettingsError naming key, fault and source."""
-    merged: dict[str, object] = {}
-    for source in reversed(sources):
-        for key in source.values:
-            _refuse_unknown(key, source)
-        merged.update(source.values)
-    try:
-        return Settings.model_validate(_nested(merged))
-    except ValidationError as fault:
-        raise _explained(fault, sources) from None
-
-
 def setting_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
     """Every dotted key there is, such as `server.port`, in the order of the schema."""
     for name, field in model.model_fields.items():
@@ -229,72 +189,3 @@ def setting_value(settings: Settings, key: str) -> object:
     for name in key.split("."):
         value = getattr(value, name)
     return value
-
-
-def origin(key: str, sources: tuple[Source, ...]) -> str:
-    """Which source has the last word on a key."""
-    return next((source.name for source in sources if key in source.values), "default")
-
-
-def _file_source(path: Path) -> Source:
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such settings file") from None
-    except OSError as fault:
-        raise SettingsError(f"{path}: cannot be read: {fault.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise SettingsError(f"{path}: not valid TOML: {fault}") from None
-    return Source(str(path), dict(_flat(tree)))
-
-
-def _flat(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
-def _environment_source(environment: Mapping[str, str]) -> Source:
-    return Source(
-        "environment",
-        {
-            name.removeprefix(ENV_PREFIX).lower().replace(ENV_DELIMITER, "."): value
-            for name, value in environment.items()
-            if name.startswith(ENV_PREFIX)
-            and name not in _NOT_SETTINGS
-            and not _KUBERNETES_LINK.fullmatch(name)
-        },
-    )
-
-
-def _nested(values: Mapping[str, object]) -> dict[str, object]:
-    tree: dict[str, object] = {}
-    for key, value in values.items():
-        *sections, name = key.split(".")
-        node = tree
-        for section in sections:
-            child = node.setdefault(section, {})
-            assert isinstance(child, dict)  # noqa: S101  (unknown keys were refused before)
-            node = child
-        node[name] = value
-    return tree
-
-
-def _refuse_unknown(key: str, source: Source) -> None:
-    known = list(setting_keys())
-    if key in known:
-        return
-    near = get_close_matches(key, known, n=1, cutoff=0.5)
-    # a key in the wrong section has the right last name
-    near = near or [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
-    advice = f"did you mean {near[0]!r}?" if near else "see docs/settings.md"
-    raise SettingsError(f"{source.name}: unknown setting {key!r}; {advice}", param=key)
-
-
-def _explained(fault: ValidationError, sources: tuple[Source, ...]) -> SettingsError:
-    first = fault.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    text = f"{origin(key, sources)}: {key} = {first['input']!r}: {first['msg'].lower()}"
-    return SettingsError(text, param=key)

@@ -6,7 +6,8 @@ import json
 from enum import StrEnum
 from pathlib import Path
 
-from voxfleet.config import Source, origin, setting_keys, setting_value, settled
+from voxfleet.config import setting_keys, setting_value
+from voxfleet.config_sources import Source, origin, settled
 
 
 def settings_as_toml(sources: tuple[Source, ...]) -> str:

@@ -135,10 +135,14 @@ class SpooledSegment:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Segments computed together, of like length, from any requests."""
+    """Segments computed together, of like length, from any requests.
+
+    `suspect` is a segment on trial, alone: it was there before when a worker was lost.
+    """
 
     id: str
     segments: tuple[SpooledSegment, ...]
+    suspect: bool = False
 
     @property
     def padded_s(self) -> float:
@@ -220,7 +224,6 @@ class EngineInfo:
     speed: float
     word_times: bool = False
     hotwords: bool = False
-    streaming: bool = False
     max_batch_s: float = 30.0
     memory_mb: int = 0
     #: other names the model answers to, shown nowhere but accepted everywhere

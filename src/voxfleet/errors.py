@@ -134,7 +134,20 @@ class NotReadyError(OverloadError):
 
 
 class WorkerLostError(VoxfleetError):
+    """`blames_work` is False where the work in hand certainly or possibly had no part in it."""
+
     status, code, retryable = 503, "worker_lost", True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        blames_work: bool = True,
+    ) -> None:
+        super().__init__(message, param=param, retry_after_s=retry_after_s)
+        self.blames_work = blames_work
 
 
 class DeadlineError(VoxfleetError):

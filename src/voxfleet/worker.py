@@ -31,6 +31,7 @@ from voxfleet.wire.messages import (
     SegmentOrder,
     StartFailed,
     Stop,
+    ToChild,
     WorkerReady,
 )
 
@@ -38,6 +39,8 @@ from voxfleet.wire.messages import (
 START_FAILED_STATUS = 3
 #: how soon a recorded signal is acted upon while there is no work
 _IDLE_WAIT_S = 0.5
+#: what has reached the socket already is out of it by then
+_LAST_WAIT_S = 0.02
 _log = logging.getLogger(__name__)
 
 Outcome = Hypothesis | RecognitionError
@@ -91,9 +94,15 @@ def _after_exception(
 
 
 def _checked(answer: object) -> Outcome:
-    if isinstance(answer, Hypothesis | RecognitionError):
-        return answer
-    return EngineFaultError(f"the engine answered with {type(answer).__name__}, not with text")
+    if not isinstance(answer, Hypothesis | RecognitionError):
+        return EngineFaultError(f"the engine answered with {type(answer).__name__}, not with text")
+    try:
+        # annotations bind no engine: what cannot travel, or not arrive, is found here
+        msgspec.msgpack.decode(msgspec.msgpack.encode(to_answer(answer)), type=Answer)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as fault:
+        _log.error("the engine's answer cannot be sent: %s", fault)
+        return EngineFaultError("the engine gave an answer that is no text; the log says more")
+    return answer
 
 
 def _read(order: SegmentOrder) -> Segment | EngineFaultError:
@@ -139,17 +148,23 @@ def serve(engine: Engine, dial: Dial, stop: StopSignal) -> None:
     dial.send(WorkerReady(engine.info, credit_s=engine.info.max_batch_s))
     while not stop.arrived:
         message = dial.receive(_IDLE_WAIT_S)
-        match message:
-            case None:
-                continue
-            case Recognise(batch_id=batch_id, segments=orders):
-                began_s = time.monotonic()
-                answers = tuple(to_answer(outcome) for outcome in answer_orders(engine, orders))
-                dial.send(Recognised(batch_id, answers, time.monotonic() - began_s))
-            case Stop():
-                return
-            case _:
-                raise TypeError(f"a worker cannot take {type(message).__name__}")
+        if isinstance(message, Stop):
+            break
+        if message is not None:
+            dial.send(_answer(engine, message))
+    # the one batch that may have been sent before anyone knew that this process leaves; no more
+    # than that, or a busy pool would keep it here for ever
+    last = dial.receive(_LAST_WAIT_S)
+    if last is not None and not isinstance(last, Stop):
+        dial.send(_answer(engine, last))
+
+
+def _answer(engine: Engine, message: ToChild) -> Recognised:
+    if not isinstance(message, Recognise):
+        raise TypeError(f"a worker cannot take {type(message).__name__}")
+    began_s = time.monotonic()
+    answers = tuple(to_answer(outcome) for outcome in answer_orders(engine, message.segments))
+    return Recognised(message.batch_id, answers, time.monotonic() - began_s)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -83,7 +83,6 @@ def test_says_what_it_can_do(engine: Engine) -> None:
     assert info.languages
     assert info.speed > 0
     assert info.max_batch_s >= 30.0
-    assert engine.cost_s(MIXED[0]) >= MIXED[0].waveform.duration_s
 
 
 def test_a_second_engine_says_the_same(engine: Engine) -> None:

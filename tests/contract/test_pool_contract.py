@@ -127,15 +127,15 @@ async def test_the_snapshot_tells_state_and_measured_rate(pool: WorkerPool, tmp_
 
 @pytest.mark.parametrize("kind", POOLS)
 async def test_an_engine_that_fails_is_an_answer(kind: str, tmp_path: Path) -> None:
-    faults = FakeOptions(fault="broken@bad,error@wrong,out_of_memory@big")
+    faults = FakeOptions(fault="broken@bad,error@wrong,out_of_memory@big,garbage@odd")
     segments = [
         spool(tmp_path, noise(1.0), name, hotwords=(name,))
-        for name in ("good", "bad", "wrong", "big")
+        for name in ("good", "bad", "wrong", "big", "odd")
     ]
     async with running(kind, faults) as pool:
         good, *others = texts(await recognise(pool, *segments))
         assert good == hear(segment(noise(1.0), options=segments[0].options)).text
-        assert others == ["engine_fault", "recognition_failed", "engine_fault"]
+        assert others == ["engine_fault", "recognition_failed", "engine_fault", "engine_fault"]
         assert pool.snapshot().ready
 
 

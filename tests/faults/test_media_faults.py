@@ -25,7 +25,7 @@ from tests.integration.media_rig import (
 )
 from voxfleet.errors import CorruptAudioError, NotReadyError
 from voxfleet.media.media_file import MediaFile
-from voxfleet.media.media_pool import MediaSettings
+from voxfleet.media.media_settings import MediaSettings
 from voxfleet.media.turn_file import read_turn
 
 ONE = MediaSettings(processes=1, window=3)
@@ -198,7 +198,8 @@ async def test_readers_are_told_when_no_process_can_start_and_work_goes_on_when_
 GATEWAY = """
 import asyncio, sys
 from pathlib import Path
-from voxfleet.media.media_pool import MediaPool, MediaSettings
+from voxfleet.media.media_pool import MediaPool
+from voxfleet.media.media_settings import MediaSettings
 
 async def main(folder: Path) -> None:
     pool = MediaPool(MediaSettings(processes=2), folder / "m.sock", folder / "spool")

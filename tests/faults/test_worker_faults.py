@@ -6,14 +6,18 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+import zmq
 
 from tests.integration.media_rig import until
 from tests.integration.worker_rig import (
     LIMIT_S,
+    PoolRig,
     local_pool,
     noise,
     recognise,
@@ -21,17 +25,20 @@ from tests.integration.worker_rig import (
     spool,
     texts,
 )
-from voxfleet.core import Batch
+from voxfleet.core import Batch, Hypothesis, SpooledSegment, WorkClass
 from voxfleet.engines.fake import hear
 from voxfleet.engines.fake_options import FakeOptions
-from voxfleet.errors import NotReadyError, StartError, WorkerLostError
+from voxfleet.errors import NotReadyError, RecognitionError, StartError, WorkerLostError
+from voxfleet.fleet.local_pool import LocalPool
 from voxfleet.fleet.worker_slot import RestartPolicy
 from voxfleet.pool_contract import WorkerState
+from voxfleet.scheduling.dispatcher import Dispatcher
+from voxfleet.scheduling.queue import MAX_LOSSES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOUND = noise(1.0)
 TEXT = hear(segment(SOUND)).text
-QUICK = RestartPolicy(first_backoff_s=0.01, most_deaths=3)
+QUICK = RestartPolicy(first_backoff_s=0.01, longest_backoff_s=0.02, most_failed_starts=3)
 
 
 def gone(process: psutil.Process) -> bool:
@@ -80,35 +87,101 @@ async def test_a_hung_worker_is_replaced_though_its_caller_has_left(tmp_path: Pa
         assert rig.row().restarts == 1
 
 
-async def test_an_answer_nobody_can_read_costs_the_worker(tmp_path: Path) -> None:
-    sound = spool(tmp_path, SOUND, hotwords=("odd",))
-    async with local_pool(FakeOptions(fault="garbage@odd")) as rig:
-        with pytest.raises(WorkerLostError, match="answered nonsense"):
-            await recognise(rig.pool, sound)
+async def test_a_message_nobody_can_read_costs_the_worker(tmp_path: Path) -> None:
+    sound = spool(tmp_path, SOUND, hotwords=("stay",))
+    async with local_pool(FakeOptions(fault="hang@stay")) as rig:
+        working = asyncio.create_task(recognise(rig.pool, sound))
+        await until(lambda: rig.row().busy)
+        with zmq.Context() as context, context.socket(zmq.DEALER) as stranger:
+            stranger.setsockopt(zmq.IDENTITY, b"fake-0.1")
+            stranger.connect(f"ipc://{rig.folder / 'workers'}")
+            stranger.send(b"nonsense")
+            with pytest.raises(WorkerLostError, match="answered nonsense"):
+                await working
         assert texts(await recognise(rig.pool, spool(tmp_path, SOUND))) == [TEXT]
 
 
-async def test_dying_again_and_again_ends_in_a_reason(tmp_path: Path) -> None:
-    sound = spool(tmp_path, SOUND)
-    async with local_pool(FakeOptions(fault="crash"), restarts=QUICK) as rig:
-        for _ in range(3):
+async def test_dying_at_work_again_and_again_never_ends_the_server(tmp_path: Path) -> None:
+    lost = spool(tmp_path, SOUND, hotwords=("boom",))
+    async with local_pool(FakeOptions(fault="crash@boom"), restarts=QUICK) as rig:
+        for _ in range(2 * QUICK.most_failed_starts):
             with pytest.raises(WorkerLostError, match="ended with status 70"):
-                await recognise(rig.pool, sound)
-        row = rig.row()
-        assert (row.state, row.reason) == (WorkerState.FAILED, "ended with status 70")
-        with pytest.raises(NotReadyError, match=r"no worker is left: .* ended with status 70"):
-            await rig.pool.room()
+                await recognise(rig.pool, lost)
+        assert texts(await recognise(rig.pool, spool(tmp_path, SOUND))) == [TEXT]
+
+
+@asynccontextmanager
+async def dispatching(pool: LocalPool) -> AsyncIterator[Callable[..., Awaitable[Hypothesis]]]:
+    """What the pipeline has of the fleet: ask for one segment's text, whatever dies meanwhile."""
+    dispatcher = Dispatcher(pool)
+    dispatcher.start()
+
+    async def ask(segment: SpooledSegment) -> Hypothesis:
+        async with asyncio.timeout(LIMIT_S):
+            return await dispatcher.recognise(segment, WorkClass.INTERACTIVE)
+
+    try:
+        yield ask
+    finally:
+        await dispatcher.stop()
+
+
+async def test_bad_requests_in_turn_cost_nobody_but_their_clients(tmp_path: Path) -> None:
+    poison = spool(tmp_path, SOUND, "bad", hotwords=("poison",))
+    innocent = spool(tmp_path, SOUND, "good")
+    async with (
+        local_pool(FakeOptions(fault="crash@poison")) as rig,
+        dispatching(rig.pool) as ask,
+    ):
+        for _ in range(10):
+            with pytest.raises(RecognitionError, match="ended the model's process 2 times") as end:
+                await ask(poison)
+            assert end.value.status == 422
+            assert (await ask(innocent)).text == TEXT
+
+
+async def test_a_machine_slower_than_guessed_learns_and_answers(tmp_path: Path) -> None:
+    # two seconds a batch where the model promises a thousandth: killed once, then waited for
+    slow = FakeOptions(fixed_s=2.0)
+    async with local_pool(slow, hung_after_s=0.8) as rig, dispatching(rig.pool) as ask:
+        assert (await ask(spool(tmp_path, SOUND))).text == TEXT
+        assert rig.row().restarts == 1
+        assert (await ask(spool(tmp_path, SOUND))).text == TEXT
+        assert rig.row().restarts == 1
+
+
+async def test_a_hang_is_the_sounds_fault_only_where_the_pace_is_known(tmp_path: Path) -> None:
+    stuck = spool(tmp_path, SOUND, "stuck", hotwords=("stay",))
+    fake = FakeOptions(fault="hang@stay")
+    async with local_pool(fake, hung_after_s=0.1) as rig, dispatching(rig.pool) as ask:
+        with pytest.raises(WorkerLostError, match="hung") as end:
+            await ask(stuck)
+        assert end.value.status == 503
+        await until(lambda: rig.row().restarts == MAX_LOSSES)
+        assert (await ask(spool(tmp_path, SOUND))).text == TEXT
+        with pytest.raises(RecognitionError, match="ended the model's process 2 times"):
+            await ask(stuck)
 
 
 async def test_who_waits_for_a_room_hears_that_none_will_come(tmp_path: Path) -> None:
-    restarts = RestartPolicy(most_deaths=1)
-    async with local_pool(FakeOptions(fault="crash"), restarts=restarts) as rig:
-        room = await rig.pool.room()
+    restarts = RestartPolicy(first_backoff_s=0.01, most_failed_starts=2)
+    async with local_pool(FakeOptions(load_s=0.3), restarts=restarts) as rig:
+        await rig.pool.room()
         waiting = asyncio.create_task(rig.pool.room())
-        with pytest.raises(WorkerLostError):
-            await rig.pool.recognise(Batch("b", (spool(tmp_path, SOUND),)), room)
-        with pytest.raises(NotReadyError, match="no worker is left"):
+        await kill_each_life(rig, 3)
+        with pytest.raises(NotReadyError, match=r"no worker is left: .* killed by SIGKILL"):
             await asyncio.wait_for(waiting, LIMIT_S)
+        with pytest.raises(NotReadyError, match="no worker is left"):
+            await rig.pool.room()
+
+
+async def kill_each_life(rig: PoolRig, count: int) -> None:
+    """The process there is, then its successors while they load."""
+    killed: set[int | None] = {None}
+    for _ in range(count):
+        await until(lambda: rig.row().pid not in killed)
+        killed.add(rig.pid())
+        os.kill(rig.pid(), signal.SIGKILL)
 
 
 async def test_deaths_with_finished_batches_in_between_are_forgiven(tmp_path: Path) -> None:
@@ -121,15 +194,25 @@ async def test_deaths_with_finished_batches_in_between_are_forgiven(tmp_path: Pa
         assert texts(await recognise(rig.pool, sound)) == [TEXT]
 
 
-async def test_a_process_that_dies_while_loading_is_given_up(tmp_path: Path) -> None:
-    async with local_pool(
-        FakeOptions(load_s=600.0), restarts=RestartPolicy(most_deaths=1), started=False
-    ) as rig:
+async def test_a_model_whose_loading_kills_the_process_is_given_up() -> None:
+    async with local_pool(FakeOptions(load_s=600.0), restarts=QUICK, started=False) as rig:
         starting = asyncio.create_task(rig.pool.start())
-        await until(lambda: rig.row().pid is not None)
-        os.kill(rig.pid(), signal.SIGKILL)
+        await kill_each_life(rig, 3)
+        # before the pool is stopped, which is what a failed start does next
+        await until(lambda: rig.row().state is WorkerState.FAILED)
+        assert rig.row().reason == "killed by SIGKILL"
         with pytest.raises(StartError, match="killed by SIGKILL"):
             await asyncio.wait_for(starting, LIMIT_S)
+
+
+async def test_a_start_that_cannot_succeed_is_not_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with local_pool(FakeOptions(fault="load"), instances=2, started=False) as rig:
+        with pytest.raises(StartError, match="told not to load"):
+            await rig.pool.start()
+        assert [row.restarts for row in rig.pool.snapshot().workers] == [0, 0]
+    assert caplog.records == []
 
 
 async def test_the_other_worker_goes_on(tmp_path: Path) -> None:

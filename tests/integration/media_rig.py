@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from voxfleet.core import SAMPLE_RATE_HZ, AudioOptions, SpooledSegment, VadMode
 from voxfleet.media.media_file import MediaFile
-from voxfleet.media.media_pool import MediaPool, MediaSettings
+from voxfleet.media.media_pool import MediaPool
+from voxfleet.media.media_settings import MediaSettings
 
 ENERGY = AudioOptions(vad=VadMode.ENERGY)
 LIMIT_S = 30.0
@@ -77,11 +78,11 @@ class Rig:
 
 
 @asynccontextmanager
-async def running_pool(settings: MediaSettings) -> AsyncIterator[Rig]:
+async def running_pool(settings: MediaSettings, log_path: Path | None = None) -> AsyncIterator[Rig]:
     # not pytest's folder: the path of a socket must be short
     with tempfile.TemporaryDirectory(prefix="voxfleet-") as folder:
         spool_dir = Path(folder) / "spool"
-        pool = MediaPool(settings, Path(folder) / "media.sock", spool_dir)
+        pool = MediaPool(settings, Path(folder) / "media.sock", spool_dir, log_path)
         await pool.start()
         try:
             yield Rig(pool, spool_dir)

@@ -1,7 +1,8 @@
 """A speech service without speech: answers from the bytes sent, and remembers what it was asked.
 
 For tests of the gateway alone. `fault` is raised instead of an answer; with `hold` set it computes
-until it is cancelled.
+until it is released or cancelled. While `state` is not READY it cannot answer; STARTING has no
+models yet.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
 import uvicorn
 from fastapi import FastAPI
 
 from voxfleet.core import EngineInfo, Transcript, Transcription, TranscriptSegment, Word
-from voxfleet.errors import NotFoundError, OverloadError
+from voxfleet.errors import NotFoundError, NotReadyError, OverloadError
 from voxfleet.pool_contract import PoolSnapshot, QueueSnapshot, WorkerSnapshot, WorkerState
 from voxfleet.transcribe.pipeline import TranscribeRequest
 
@@ -30,6 +32,15 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def fault_of(response: httpx.Response) -> tuple[int, str | None, str | None]:
+    """Status, code and param of an answer that must be a well-formed error."""
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"].isprintable()
+    assert response.headers["x-request-id"]
+    return response.status_code, error["code"], error["param"]
+
+
 class StandInService:
     def __init__(self) -> None:
         self.asked: list[TranscribeRequest] = []
@@ -39,9 +50,14 @@ class StandInService:
         self.state = WorkerState.READY
         self.hold = False
         self.holding = asyncio.Event()
+        self.released = asyncio.Event()
         self.cancelled = threading.Event()
+        self.max_places = 100
+        self.places = 0
 
     def models(self) -> tuple[EngineInfo, ...]:
+        if self.state is WorkerState.STARTING:
+            raise NotReadyError(self.reason())
         return (MAIN, PLAIN)
 
     def engine_info(self, name: str | None = None) -> EngineInfo:
@@ -57,9 +73,23 @@ class StandInService:
     def queue(self) -> QueueSnapshot:
         return QueueSnapshot(waiting=2, waiting_s=3.5, requests=1)
 
-    def admit(self) -> None:
+    def ready(self) -> bool:
+        return not self.reason()
+
+    def reason(self) -> str:
+        return "" if self.state is WorkerState.READY else f"worker w is {self.state}"
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
         if self.refusal:
             raise self.refusal
+        if self.places >= self.max_places:
+            raise OverloadError("no place is free")
+        self.places += 1
+        try:
+            yield
+        finally:
+            self.places -= 1
 
     async def transcribe(self, request: TranscribeRequest) -> Transcription:
         self.asked.append(request)
@@ -74,9 +104,10 @@ class StandInService:
     async def _hold(self) -> None:
         self.holding.set()
         try:
-            await asyncio.Event().wait()
-        finally:
+            await self.released.wait()
+        except asyncio.CancelledError:
             self.cancelled.set()
+            raise
 
 
 def answer_to(request: TranscribeRequest, size: int) -> Transcription:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import wave
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_a_wrong_command_is_exit_state_2(words: list[str], tmp_path: Path) -> No
 
 def test_a_model_nobody_has_is_named(clips: list[Path]) -> None:
     done = run("transcribe", clips[0], "--model", "pocketsphnix")
-    assert done.returncode in (1, 2)
+    assert done.returncode == 2
     assert "pocketsphnix" in done.stderr
     assert "pocketsphinx" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -136,6 +137,61 @@ def test_a_language_the_model_lacks_is_refused(clips: list[Path]) -> None:
     assert done.returncode == 1
     assert "zh" in done.stderr
     assert done.stdout == ""
+
+
+def test_odd_names_are_reported_not_crashed_on(clips: list[Path], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.wav"
+    os.mkfifo(pipe)
+    done = run("transcribe", "x" * 300, pipe, "/dev/zero", tmp_path / "a.wav" / "b", clips[0])
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 4
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count("==> ") == 1
+
+
+def test_a_name_that_is_no_text(clips: list[Path], tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"bad\xff.wav")
+    clips[0].rename(odd)
+    done = run("transcribe", odd, clips[1])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "bad\\udcff.wav" in done.stdout
+    bad = tmp_path / os.fsdecode(b"broken\xff.wav")
+    bad.write_bytes(b"no sound" * 500)
+    done = run("transcribe", bad, clips[1])
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_output_folder_that_is_a_file_is_a_wrong_command(clips: list[Path]) -> None:
+    done = run("transcribe", clips[0], "-o", clips[1])
+    assert done.returncode == 2
+    assert "is a file" in done.stderr
+    done = run("transcribe", clips[0], "-o", clips[1] / "deeper")
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_waiting_for_standard_input_can_be_interrupted(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "transcribe", "-"],
+        env=os.environ | {"VOXFLEET_MODEL": "fake", "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        wait_for_file(tmp_path, "*/uploads/stdin")
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 128 + signal.SIGINT
+        assert running.stderr is not None
+        assert running.stderr.read() == b""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hotwords_that_are_not_used_are_said_so(clips: list[Path]) -> None:
+    done = run("transcribe", clips[0], "--model", "pocketsphinx", "--hotwords", "acme")
+    assert done.returncode == 0
+    assert "hotwords: not used" in done.stderr
 
 
 def test_nothing_is_left_behind(clips: list[Path], tmp_path: Path) -> None:
@@ -157,7 +213,7 @@ def test_interrupted_it_ends_at_once_and_leaves_nothing(tmp_path: Path, number: 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as running:
-        wait_for_spool(scratch)
+        wait_for_file(scratch, "*/spool/*/*")
         running.send_signal(number)
         _, stderr = running.communicate(timeout=20)
     assert running.returncode == 128 + number
@@ -165,13 +221,10 @@ def test_interrupted_it_ends_at_once_and_leaves_nothing(tmp_path: Path, number: 
     assert list(scratch.iterdir()) == []
 
 
-def wait_for_spool(scratch: Path) -> None:
-    """Until sound has been cut: then the model is at work."""
-    import time
-
+def wait_for_file(folder: Path, pattern: str) -> None:
     deadline = time.monotonic() + 30
-    while not list(scratch.glob("*/spool/*/*")):
-        assert time.monotonic() < deadline, "nothing was cut within 30 s"
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < deadline, f"no {pattern} within 30 s"
         time.sleep(0.02)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from voxfleet.errors import StartError
-from voxfleet.observe.data_dir import open_data_dir
+from voxfleet.observe.data_dir import open_data_dir, open_scratch_dir
 
 HOLD = (
     "import sys\nfrom pathlib import Path\nfrom voxfleet.observe.data_dir import open_data_dir\n"
@@ -66,3 +66,49 @@ def test_a_path_that_is_a_file_is_one_clear_line(tmp_path: Path) -> None:
     assert str(blocked) in caught.value.message
     assert "VOXFLEET_DATA_DIR" in caught.value.message
     assert os.linesep not in caught.value.message
+
+
+def test_an_error_inside_is_not_blamed_on_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(TimeoutError), open_data_dir(tmp_path):
+        raise TimeoutError
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "logs"]
+
+
+@pytest.fixture
+def temp_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_scratch_folder_is_gone_afterwards(temp_home: Path) -> None:
+    with open_scratch_dir() as folder:
+        assert folder.spool.is_dir()
+    assert list(temp_home.iterdir()) == []
+
+
+def test_scratch_of_a_killed_command_goes_and_of_a_living_one_stays(temp_home: Path) -> None:
+    dead, other = temp_home / "voxfleet-scratch-dead", temp_home / "voxfleet-scratch-other"
+    for folder in (dead, other):
+        folder.mkdir()
+    (dead / "lock").touch()
+    (other / "mine").touch()
+    with open_scratch_dir() as living, open_scratch_dir():
+        assert living.spool.is_dir()
+        assert not dead.exists()
+        assert (other / "mine").exists()
+
+
+def test_a_link_in_the_temp_folder_is_not_followed(temp_home: Path, tmp_path: Path) -> None:
+    precious = temp_home / "precious"
+    precious.mkdir()
+    (precious / "lock").touch()
+    (temp_home / "voxfleet-scratch-link").symlink_to(precious)
+    with open_scratch_dir():
+        pass
+    assert (precious / "lock").exists()
+
+
+def test_the_lock_is_closed_to_others(tmp_path: Path) -> None:
+    with open_data_dir(tmp_path / "new"):
+        assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+        assert (tmp_path / "new" / "lock").stat().st_mode & 0o777 == 0o600

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.integration.standin_service import StandInService, digest
+from tests.integration.standin_service import StandInService, digest, fault_of
 from voxfleet.core import ChannelMode, RawPcm
-from voxfleet.errors import CorruptAudioError, OverloadError, VoxfleetError
+from voxfleet.errors import CorruptAudioError, EngineFaultError, VoxfleetError
 from voxfleet.gateway.api_schemas import GatewaySettings
 from voxfleet.gateway.http_app import create_app
 
@@ -39,7 +39,7 @@ def spool(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def app(service: StandInService, spool: Path) -> FastAPI:
-    return create_app(service, GatewaySettings(spool, "9.9", max_upload_mb=2, upload_stall_s=0.2))
+    return create_app(service, GatewaySettings(spool, "9.9", max_upload_mb=2))
 
 
 @pytest.fixture
@@ -49,15 +49,6 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
-def fault_of(response: httpx.Response) -> tuple[int, str | None, str | None]:
-    """Status, code and param of an answer that must be a well-formed error."""
-    error = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    assert error["message"].isprintable()
-    assert response.headers["x-request-id"]
-    return response.status_code, error["code"], error["param"]
-
-
 async def test_every_byte_of_a_file_arrives(
     client: httpx.AsyncClient, service: StandInService
 ) -> None:
@@ -65,32 +56,6 @@ async def test_every_byte_of_a_file_arrives(
     response = await client.post(TRANSCRIBE, files={"file": ("a.mp3", sound)})
     assert (response.status_code, service.heard) == (200, [digest(sound)])
     assert response.json()["text"] == "hello world"
-
-
-async def test_the_upload_is_for_its_owner_only(
-    client: httpx.AsyncClient, service: StandInService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    modes: list[int] = []
-    opened = os.open
-
-    def noting(path: str | Path, flags: int, mode: int = 0o777) -> int:
-        modes.append(mode)
-        return opened(path, flags, mode)
-
-    monkeypatch.setattr("voxfleet.gateway.uploads.os.open", noting)
-    assert (await client.post(TRANSCRIBE, files=FILE)).status_code == 200
-    assert modes == [0o600]
-
-
-async def test_a_hostile_file_name_names_no_path(
-    client: httpx.AsyncClient, service: StandInService, spool: Path
-) -> None:
-    files = {"file": ("../../evil\n.wav", SOUND)}
-    assert (await client.post(TRANSCRIBE, files=files)).status_code == 200
-    asked = service.asked[0]
-    assert asked.path.parent == spool
-    assert asked.path.suffix == ".upload"
-    assert "/" not in asked.name
 
 
 @pytest.mark.parametrize(
@@ -132,8 +97,27 @@ async def test_hotwords_a_model_cannot_use_are_told(
 ) -> None:
     form = {"model": "org/plain", "hotwords": "a b", "prompt": "Acme"}
     answer = (await client.post(TRANSCRIBE, files=FILE, data=form)).json()
-    assert service.asked[0].recognition.hotwords == ()
-    assert [note.split(":")[0] for note in answer["warnings"]] == ["14 bytes", "hotwords", "prompt"]
+    # the service tells of the hotwords itself
+    assert service.asked[0].recognition.hotwords == ("a", "b")
+    assert [note.split(":")[0] for note in answer["warnings"]] == ["14 bytes", "prompt"]
+
+
+@pytest.mark.parametrize("wanted", ["json", "verbose_json", "text", "srt", "vtt", "tsv"])
+async def test_warnings_are_told_with_every_format(client: httpx.AsyncClient, wanted: str) -> None:
+    form = {"response_format": wanted, "include[]": "logprobs"}
+    response = await client.post(TRANSCRIBE, files=FILE, data=form)
+    assert response.headers["x-voxfleet-warnings"].startswith("14 bytes; include: log")
+
+
+@pytest.mark.parametrize("name", ["gpt-4o-transcribe-diarize", "gpt-4o-transcribe-diarize-2025-10"])
+async def test_a_model_for_speakers_is_not_the_default_model(
+    client: httpx.AsyncClient, service: StandInService, name: str
+) -> None:
+    response = await client.post(TRANSCRIBE, files=FILE, data={"model": name})
+    assert fault_of(response) == (404, "model_not_found", "model")
+    assert "speakers" in response.json()["error"]["message"]
+    assert fault_of(await client.get(f"/v1/models/{name}"))[0] == 404
+    assert service.asked == []
 
 
 async def test_word_times_a_model_lacks_are_refused(client: httpx.AsyncClient) -> None:
@@ -198,52 +182,6 @@ async def test_bodies_that_are_no_form(client: httpx.AsyncClient, kind: str | No
     assert "multipart" in response.json()["error"]["message"] or kind == "multipart/form-data"
 
 
-async def test_too_large_by_its_headers_alone(client: httpx.AsyncClient) -> None:
-    response = await client.post(
-        TRANSCRIBE,
-        content=b"",
-        headers={"content-type": "multipart/form-data; boundary=x", "content-length": "9" * 30},
-    )
-    assert fault_of(response)[:2] == (413, "audio_too_large")
-    assert response.headers["connection"] == "close"
-
-
-async def test_too_large_while_it_arrives_with_no_length_said(client: httpx.AsyncClient) -> None:
-    async def endless() -> AsyncIterator[bytes]:
-        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-        for _ in range(5):
-            yield bytes(1_000_000)
-
-    response = await client.post(
-        TRANSCRIBE,
-        content=endless(),
-        headers={"content-type": "multipart/form-data; boundary=x"},
-    )
-    assert fault_of(response)[:2] == (413, "audio_too_large")
-
-
-async def test_a_full_queue_refuses_before_anything_is_read(
-    client: httpx.AsyncClient, service: StandInService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("voxfleet.gateway.uploads.os.open", pytest.fail)
-    service.refusal = OverloadError("the queue is full", retry_after_s=7.5)
-    response = await client.post(TRANSCRIBE, files=FILE)
-    assert fault_of(response)[:2] == (503, "overloaded")
-    assert response.headers["retry-after"] == "8"
-
-
-async def test_a_full_disk_is_an_overload(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "no space left")
-
-    monkeypatch.setattr("voxfleet.gateway.uploads.os.write", full)
-    response = await client.post(TRANSCRIBE, files=FILE)
-    assert fault_of(response)[:2] == (503, "overloaded")
-    assert "disk" in response.json()["error"]["message"]
-
-
 @pytest.mark.parametrize(
     "fault", [KeyError("secret"), VoxfleetError("secret"), OSError(errno.EIO, "secret")]
 )
@@ -261,6 +199,14 @@ async def test_an_unforeseen_fault_is_logged_and_not_told(
     assert "secret" not in response.text
     assert "mine" in caplog.text
     assert "secret" in caplog.text
+
+
+async def test_an_engines_fault_is_told(client: httpx.AsyncClient, service: StandInService) -> None:
+    service.fault = EngineFaultError("talk.wav: the engine ran out of memory")
+    response = await client.post(TRANSCRIBE, files=FILE)
+    assert fault_of(response)[:2] == (500, "engine_fault")
+    assert response.json()["error"]["message"] == service.fault.message
+    assert response.headers["x-should-retry"] == "false"
 
 
 async def test_hopeless_faults_say_so(client: httpx.AsyncClient, service: StandInService) -> None:

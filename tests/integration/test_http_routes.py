@@ -58,6 +58,32 @@ async def test_probes(client: httpx.AsyncClient, service: StandInService) -> Non
     assert fault_of(await client.get("/readyz")) == (503, "not_ready")
 
 
+async def test_while_the_model_loads_the_probes_say_so(
+    client: httpx.AsyncClient, service: StandInService
+) -> None:
+    service.state = WorkerState.STARTING
+    health = await client.get("/health")
+    assert (health.status_code, health.json()["status"]) == (200, "starting")
+    assert (health.json()["models"], health.json()["reason"]) == (["main"], "worker w is starting")
+    assert (await client.get("/livez")).status_code == 200
+    unready = await client.get("/readyz")
+    assert fault_of(unready) == (503, "not_ready")
+    assert "worker w is starting" in unready.json()["error"]["message"]
+    assert fault_of(await client.get("/v1/models")) == (503, "not_ready")
+    assert fault_of(await client.post("/asr", content=b"unread")) == (503, "not_ready")
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PUT", "FOUND"])
+async def test_any_other_method_has_the_same_shape(client: httpx.AsyncClient, method: str) -> None:
+    response = await client.request(method, "/v1/audio/transcriptions")
+    assert fault_of(response) == (405, "method_not_allowed")
+    assert response.headers["allow"] == "POST"
+
+
+async def test_head_of_a_probe_has_no_body(client: httpx.AsyncClient) -> None:
+    assert (await client.head("/health")).content == b""
+
+
 async def test_the_index_and_openapi_name_every_route(client: httpx.AsyncClient) -> None:
     routes = (await client.get("/")).json()["routes"]
     assert "POST /v1/audio/transcriptions" in routes

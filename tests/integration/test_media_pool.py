@@ -34,7 +34,8 @@ from voxfleet.errors import (
     NotReadyError,
     StartError,
 )
-from voxfleet.media.media_pool import MediaPool, MediaSettings
+from voxfleet.media.media_pool import MediaPool
+from voxfleet.media.media_settings import MediaSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,24 +5,31 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from voxfleet.assemble import media_settings
 from voxfleet.audio.decode import open_audio
 from voxfleet.audio.detectors import make_detector
+from voxfleet.audio.loudness import FrameLevels
 from voxfleet.audio.onnx_session import open_session
-from voxfleet.audio.segmenter import FrameLevels, Segmenter
+from voxfleet.audio.segmenter import Segmenter
 from voxfleet.audio.silero_stream import SileroStream
 from voxfleet.audio.speech import SpeechSpan
 from voxfleet.audio.vad_silero import silero_file, silero_weights
+from voxfleet.config_sources import load_settings
 from voxfleet.core import VadMode
+from voxfleet.media.file_cutter import segment_limits
 
 pytestmark = pytest.mark.speech
 
 RATE = 16_000
 FSMN_FOLDER = Path("models") / "fsmn-vad-16k"
+#: what a server has unless it is told otherwise
+LIMITS = segment_limits(media_settings(load_settings({}, {})))
 MODES = [VadMode.FSMN, VadMode.SILERO, VadMode.ENERGY]
 
 
@@ -115,7 +122,8 @@ def test_silero_hears_what_its_published_model_hears(speech_dir: Path, name: str
     session, scaled = open_session(silero_file()), sound.astype(np.float32) / 32768
     state, rate = np.zeros((2, 1, 128), np.float32), np.array(RATE, np.int64)
     for chunk, heard in enumerate(computed):
-        feed = {"input": scaled[None, chunk * 512 : chunk * 512 + 576], "state": state, "sr": rate}
+        chunk_of_sound = scaled[None, chunk * 512 : chunk * 512 + 576]
+        feed: dict[str, NDArray[Any]] = {"input": chunk_of_sound, "state": state, "sr": rate}
         probability, state = session.run(None, feed)
         assert abs(probability[0, 0] - heard) < 1e-4
 
@@ -167,7 +175,7 @@ def segments(
     speech_dir: Path, mode: VadMode, samples: NDArray[np.int16], step: int
 ) -> list[SpeechSpan]:
     detector = make_detector(mode, speech_dir / FSMN_FOLDER, 30.0)
-    segmenter, levels = Segmenter(), FrameLevels()
+    segmenter, levels = Segmenter(LIMITS), FrameLevels()
     cut: list[SpeechSpan] = []
     for at in range(0, len(samples), step):
         part = samples[at : at + step]

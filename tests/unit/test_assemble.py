@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from voxfleet.assemble import engine_options, gateway_settings, media_settings
-from voxfleet.config import load_settings
+from voxfleet.config_sources import load_settings
 from voxfleet.engines.catalog import EngineOptions
 from voxfleet.gateway.api_schemas import GatewaySettings
 from voxfleet.media.media_settings import MediaSettings

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voxfleet.cli_inputs import STANDARD_INPUT, find_inputs, output_paths
 from voxfleet.errors import UsageError
@@ -66,9 +68,24 @@ def test_a_word_that_means_nothing_is_refused(folder: Path, word: str) -> None:
         (["x/a.wav"], ["a.srt"]),
         (["a.wav", "a.mp3"], ["a.wav.srt", "a.mp3.srt"]),
         (["x/a.wav", "y/a.wav", "z/a.wav"], ["a.wav.srt", "a.wav-2.srt", "a.wav-3.srt"]),
+        (["a.wav", "a.mp3", "a.wav.wav"], ["a.wav.srt", "a.mp3.srt", "a.wav-2.srt"]),
         (["-"], ["stdin.srt"]),
     ],
 )
 def test_no_two_transcripts_have_one_name(inputs: list[str], outputs: list[str]) -> None:
     places = output_paths([Path(name) for name in inputs], Path("out"), "srt")
     assert list(places.values()) == [Path("out") / name for name in outputs]
+
+
+NAMES = st.text("ab.", min_size=1, max_size=4).filter(lambda name: name.strip("."))
+
+
+@given(st.lists(st.builds(Path, st.sampled_from("xy"), NAMES), unique=True, max_size=8))
+def test_every_transcript_has_a_place_of_its_own(inputs: list[Path]) -> None:
+    places = output_paths(inputs, Path("out"), "text")
+    assert len(set(places.values())) == len(inputs)
+
+
+def test_a_name_the_system_refuses_is_kept_to_be_reported() -> None:
+    endless = "x" * 300
+    assert find_inputs([endless]) == [Path(endless)]

@@ -6,14 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from voxfleet.config import (
-    Settings,
-    load_settings,
-    origin,
-    read_sources,
-    setting_keys,
-    setting_value,
-)
+from voxfleet.config import Settings, setting_keys, setting_value
+from voxfleet.config_sources import load_settings, origin, read_sources
 from voxfleet.errors import SettingsError
 
 
@@ -70,6 +64,19 @@ def test_variables_that_are_no_settings_are_let_be() -> None:
     assert load_settings({}, environment) == load_settings({}, {})
 
 
+def test_a_port_meant_as_a_setting_is_not_taken_for_kubernetes() -> None:
+    with pytest.raises(SettingsError, match=r"did you mean 'server.port'"):
+        load_settings({}, {"VOXFLEET_PORT": "8000"})
+
+
+def test_home_in_a_path_is_understood() -> None:
+    settings = load_settings({}, {"VOXFLEET_DATA_DIR": "~/vox", "VOXFLEET_AUDIO__FSMN_DIR": "~/m"})
+    assert (settings.data_dir, settings.audio.fsmn_dir) == (
+        Path.home() / "vox",
+        Path.home() / "m",
+    )
+
+
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
@@ -100,6 +107,13 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_section_given_as_a_value_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="unknown setting 'server'"):
         load_settings({}, {}, written(tmp_path, "server = 3"))
+
+
+def test_fsmn_without_its_model_is_refused_before_anything_starts() -> None:
+    with pytest.raises(SettingsError, match=r"^audio: vad fsmn needs fsmn_dir"):
+        load_settings({}, {"VOXFLEET_AUDIO__VAD": "fsmn"})
+    both = {"VOXFLEET_AUDIO__VAD": "fsmn", "VOXFLEET_AUDIO__FSMN_DIR": "models"}
+    assert load_settings({}, both).audio.vad == "fsmn"
 
 
 def test_origin_of_each_value() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from voxfleet.config import load_settings, read_sources
+from voxfleet.config_sources import load_settings, read_sources
 from voxfleet.config_text import settings_as_toml
 
 

@@ -113,6 +113,13 @@ def test_more_than_two_channels(tmp_path: Path) -> None:
     assert "6 channels" in warnings[0]
 
 
+def test_of_a_compressed_surround_recording_two_channels_are_split(tmp_path: Path) -> None:
+    content = encoded("flac", "flac", 48_000, channels=8)
+    split, warnings = decoded(content, tmp_path, ChannelMode.SPLIT)
+    assert split.shape == (16_000, 2)
+    assert "8 channels" in warnings[0]
+
+
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
 def test_streamed_wav_is_read_to_its_end(size: int, tmp_path: Path) -> None:
     content = wav(fmt_body(1, 1, 16_000, 16), _TONE.tobytes(), size)

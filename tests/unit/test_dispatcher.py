@@ -35,6 +35,7 @@ class HandPool:
         self.answer = answer
         self.rooms: asyncio.Queue[Room | VoxfleetError] = asyncio.Queue()
         self.batches: list[list[str]] = []
+        self.trials: list[bool] = []
         self.released: list[Room] = []
 
     def offer(self, credit_s: float = 100.0) -> None:
@@ -51,6 +52,7 @@ class HandPool:
 
     async def recognise(self, batch: Batch, room: Room) -> BatchResult:
         self.batches.append([segment.id for segment in batch.segments])
+        self.trials.append(batch.suspect)
         return self.answer(batch)
 
     def release(self, room: Room) -> None:
@@ -150,6 +152,7 @@ async def test_a_killer_is_found_and_its_neighbours_are_answered() -> None:
     assert pool.batches[0] == ["a", "killer", "c"]
     assert all(len(batch) == 1 for batch in pool.batches[1:])
     assert pool.batches.count(["killer"]) == 2
+    assert pool.trials == [False, True, True, True, True]
 
 
 async def test_no_worker_will_ever_come() -> None:
@@ -184,3 +187,35 @@ async def test_stopping_tells_everyone_who_waits() -> None:
         await until_waiting(dispatcher, 1)
     with pytest.raises(NotReadyError, match="stopping"):
         await asked
+
+
+async def test_nobody_waits_for_a_dispatcher_that_does_not_run() -> None:
+    dispatcher = Dispatcher(HandPool())
+    with pytest.raises(NotReadyError, match="not been started"):
+        await ask(dispatcher, "early")
+    dispatcher.start()
+    assert dispatcher.refusal == ""
+    await dispatcher.stop()
+    with pytest.raises(NotReadyError, match="stopping"):
+        await ask(dispatcher, "late")
+    assert dispatcher.waiting == 0
+
+
+async def test_a_dispatcher_that_fails_tells_who_waits_and_who_comes_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class BrokenPool(HandPool):
+        async def room(self, avoid: frozenset[str] = frozenset()) -> Room:
+            await self.rooms.get()
+            raise ZeroDivisionError
+
+    pool = BrokenPool()
+    async with running(pool) as dispatcher:
+        asked = [ask(dispatcher, name) for name in "ab"]
+        await until_waiting(dispatcher, 2)
+        pool.offer()
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(result) for result in results] == [NotReadyError, NotReadyError]
+        with pytest.raises(NotReadyError, match=r"the dispatcher failed \(ZeroDivisionError\)"):
+            await ask(dispatcher, "later")
+    assert "ZeroDivisionError" in caplog.text

@@ -27,7 +27,7 @@ class Turns:
 
     def __init__(self, recording: Path, spool: Path, *, hurried: bool = False, skip: int = 0):
         order = OpenFile(
-            "f1", str(recording), "a.wav", str(spool), WorkClass.BATCH, ENERGY, 8, skip
+            "f1", bytes(recording), "a.wav", str(spool), WorkClass.BATCH, ENERGY, 8, skip
         )
         self.said: list[FromChild] = []
         # in a hurry every look at the clock shows that the turn is over

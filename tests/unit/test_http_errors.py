@@ -18,9 +18,9 @@ from voxfleet.errors import (
     VoxfleetError,
     WorkerLostError,
 )
-from voxfleet.gateway.http_errors import error_response, error_type, shown
+from voxfleet.gateway.http_errors import error_response, error_type, shown, warning_headers
 from voxfleet.gateway.multipart_form import shown_name
-from voxfleet.gateway.probes import health_of, takes_requests
+from voxfleet.gateway.probes import health_of
 from voxfleet.gateway.request_edge import choose_request_id
 from voxfleet.pool_contract import PoolSnapshot, WorkerSnapshot, WorkerState
 
@@ -86,6 +86,26 @@ def test_anything_is_shown_in_one_short_line(text: str) -> None:
     assert len(line) <= 100
 
 
+@given(st.text(), st.integers(1, 200))
+def test_what_is_short_and_plain_is_shown_as_it_is(text: str, limit: int) -> None:
+    plain = "".join(char for char in text if char.isprintable())[:limit]
+    assert shown(plain, limit) == plain
+
+
+def test_warnings_in_a_header() -> None:
+    assert warning_headers(()) == {}
+    said = warning_headers(("会.wav: breaks off", "a\r\nSet-Cookie: b"))["x-voxfleet-warnings"]
+    assert said == "\\u4f1a.wav: breaks off; a\\r\\nSet-Cookie: b"
+
+
+@given(st.lists(st.text(max_size=2000), min_size=1))
+def test_any_warnings_make_one_short_header_line(warnings: list[str]) -> None:
+    line = warning_headers(warnings)["x-voxfleet-warnings"]
+    assert line.isascii()
+    assert not line or line.isprintable()
+    assert len(line) <= 1000
+
+
 @pytest.mark.parametrize(
     ("raw", "name"),
     [
@@ -126,18 +146,19 @@ RESTARTING = WorkerState.RESTARTING
 
 
 @pytest.mark.parametrize(
-    ("pools", "status", "takes"),
+    ("pools", "ready", "status"),
     [
-        ([], "starting", False),
-        ([pool()], "starting", False),
-        ([pool(STARTING)], "starting", False),
-        ([pool(READY)], "ok", True),
-        ([pool(READY, FAILED)], "ok", True),
-        ([pool(FAILED)], "degraded", False),
-        ([pool(RESTARTING)], "degraded", False),
-        ([pool(READY), pool(STARTING)], "starting", False),
-        ([pool(READY), pool(FAILED)], "degraded", True),
+        ([], False, "starting"),
+        ([pool()], False, "starting"),
+        ([pool(STARTING)], False, "starting"),
+        ([pool(READY)], True, "ok"),
+        ([pool(READY)], False, "degraded"),
+        ([pool(READY, FAILED)], True, "ok"),
+        ([pool(FAILED)], False, "degraded"),
+        ([pool(RESTARTING)], False, "degraded"),
+        ([pool(READY), pool(STARTING)], True, "starting"),
+        ([pool(READY), pool(FAILED)], True, "degraded"),
     ],
 )
-def test_health(pools: list[PoolSnapshot], status: str, takes: bool) -> None:
-    assert (health_of(pools), takes_requests(pools)) == (status, takes)
+def test_health(pools: list[PoolSnapshot], ready: bool, status: str) -> None:
+    assert health_of(pools, ready) == status

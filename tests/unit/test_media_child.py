@@ -25,7 +25,7 @@ class Reader:
 
 
 def open_file(file_id: str = "f1", work_class: WorkClass = INTERACTIVE) -> MediaFile:
-    order = OpenFile(file_id, "/x", "x.wav", "/s", work_class, AudioOptions(), window=2)
+    order = OpenFile(file_id, b"/x", "x.wav", "/s", work_class, AudioOptions(), window=2)
     return MediaFile(Reader(), order)
 
 

@@ -130,3 +130,13 @@ def test_deaths_in_company_end_as_the_servers_fault() -> None:
         assert isinstance(state, Ticket)
         state = after_loss(state, "w1", alone=False, loss=LOSS)
     assert state is LOSS
+
+
+def test_losses_that_prove_nothing_against_the_sound_end_as_the_servers_fault() -> None:
+    guessed = WorkerLostError("worker w1 hung", blames_work=False)
+    state: object = ticket("a")
+    for _ in range(MAX_LOSSES):
+        assert isinstance(state, Ticket)
+        assert state.solo_losses == 0
+        state = after_loss(state, "w1", alone=True, loss=guessed)
+    assert state is guessed

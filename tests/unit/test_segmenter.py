@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from voxfleet.audio.loudness import FrameLevels, frame_levels
 from voxfleet.audio.quiet_point import CutWindow, quiet_point
-from voxfleet.audio.segmenter import FrameLevels, Segmenter, SegmentLimits, frame_levels
+from voxfleet.audio.segmenter import Segmenter, SegmentLimits
 from voxfleet.audio.speech import SpeechSpan, SpeechUpdate
 
 RATE = 16_000
@@ -95,6 +98,7 @@ def recordings(draw: st.DrawFn) -> tuple[list[SpeechSpan], int]:
 LIMITS = SegmentLimits(
     max_s=1.5, min_silence_s=0.1, padding_s=0.08, merge_below_s=0.3, merge_gap_s=0.4
 )
+USUAL = SegmentLimits(max_s=30.0, min_silence_s=0.25, padding_s=0.1, merge_below_s=1.0)
 
 
 @settings(max_examples=300, deadline=None)
@@ -141,7 +145,7 @@ def in_seconds(segments: list[SpeechSpan]) -> list[tuple[float, float]]:
 
 def segmented(total_s: float, *speech: tuple[float, float]) -> list[tuple[float, float]]:
     samples = noise(round(total_s * RATE))
-    return in_seconds(run(spoken(*speech), samples, [], SegmentLimits()))
+    return in_seconds(run(spoken(*speech), samples, [], USUAL))
 
 
 def test_speech_is_padded_within_the_recording() -> None:
@@ -149,7 +153,7 @@ def test_speech_is_padded_within_the_recording() -> None:
 
 
 def test_neighbours_split_the_pause_between_them() -> None:
-    limits = SegmentLimits(padding_s=0.5)
+    limits = replace(USUAL, padding_s=0.5)
     segments = run(spoken((1, 3), (3.6, 6)), noise(10 * RATE), [], limits)
     assert in_seconds(segments) == [(0.5, 3.3), (3.3, 6.5)]
 
@@ -169,14 +173,14 @@ def test_no_join_grows_beyond_the_limit() -> None:
 def test_long_speech_is_cut_where_it_is_quietest_and_pieces_adjoin() -> None:
     samples = noise(40 * RATE)
     samples[round(24.9 * RATE) : round(25.2 * RATE)] = 0
-    segments = run(spoken((0, 40)), samples, [], SegmentLimits())
+    segments = run(spoken((0, 40)), samples, [], USUAL)
     assert len(segments) == 2
     assert segments[0].end == segments[1].start
     assert abs(segments[0].end / RATE - 25.05) < 0.02
 
 
 def test_long_speech_flows_out_while_it_goes_on() -> None:
-    segmenter, levels = Segmenter(), FrameLevels()
+    segmenter, levels = Segmenter(USUAL), FrameLevels()
     samples, ready = noise(RATE * 10), 0
     for heard in range(10, 601, 10):
         update = SpeechUpdate((), 0, 0, heard * RATE)
@@ -186,7 +190,7 @@ def test_long_speech_flows_out_while_it_goes_on() -> None:
 
 
 def test_silence_needs_no_memory() -> None:
-    segmenter = Segmenter()
+    segmenter = Segmenter(USUAL)
     levels = np.zeros(3000, np.float32)
     for heard in range(30, 301, 30):
         assert segmenter.push(SpeechUpdate((), None, heard * RATE), levels) == []

@@ -17,7 +17,7 @@ from voxfleet.audio.fsmn_endpoint import Endpointer, EndpointLimits
 from voxfleet.audio.speech import SpeechSpan
 from voxfleet.audio.vad_fsmn import FsmnDetector, FsmnModel, missing_files, read_cmvn
 from voxfleet.core import VadMode
-from voxfleet.errors import SettingsError
+from voxfleet.errors import ParameterError, SettingsError
 
 
 class FrameByFrame:
@@ -185,10 +185,21 @@ def test_a_bad_cmvn_is_named(tmp_path: Path, content: str) -> None:
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     assert len(missing_files(tmp_path)) == 2
-    with pytest.raises(SettingsError, match=r"lacks .*model\.onnx and am\.mvn"):
-        make_detector(VadMode.FSMN, tmp_path, 30.0)
-    with pytest.raises(SettingsError, match="none is set"):
+    for mode in (VadMode.FSMN, VadMode.AUTO):
+        with pytest.raises(SettingsError, match=r"lacks .*model\.onnx and am\.mvn") as refusal:
+            make_detector(mode, tmp_path, 30.0)
+        assert refusal.value.param == "audio.fsmn_dir"
+
+
+def test_a_request_for_a_model_that_is_not_set_is_a_bad_request() -> None:
+    with pytest.raises(ParameterError, match="no fsmn-vad model") as refusal:
         make_detector(VadMode.FSMN, None, 30.0)
+    assert (refusal.value.status, refusal.value.param) == (400, "vad")
+
+
+def test_a_cmvn_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_cmvn(tmp_path)
 
 
 def test_a_bad_model_is_named(tmp_path: Path) -> None:

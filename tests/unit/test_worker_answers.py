@@ -6,15 +6,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 
 from tests.integration.worker_rig import noise, segment
-from voxfleet.core import Batch, EngineInfo, Hypothesis, Segment, SpooledSegment
+from voxfleet.core import Batch, EngineInfo, Hypothesis, Segment, SpooledSegment, Word
 from voxfleet.engines.catalog import EngineOptions
 from voxfleet.errors import EngineFaultError, NotFoundError, RecognitionError, StartError
 from voxfleet.fleet.batch_messages import recognise_message, result_of
-from voxfleet.wire.messages import Answer, Failure, Recognised
-from voxfleet.worker import load_engine, recognise_safely, to_answer
+from voxfleet.wire.channel import Dial
+from voxfleet.wire.messages import (
+    Answer,
+    Failure,
+    FromChild,
+    Recognise,
+    Recognised,
+    Stop,
+    ToChild,
+    WorkerReady,
+)
+from voxfleet.worker import StopSignal, load_engine, recognise_safely, serve, to_answer
 
 Recogniser = Callable[[Sequence[Segment]], object]
 SEGMENTS = [segment(noise(0.1), name) for name in "abc"]
@@ -33,9 +44,6 @@ class Played:
 
     def load(self) -> None: ...
     def warm_up(self) -> None: ...
-
-    def cost_s(self, segment: Segment) -> float:
-        return segment.waveform.duration_s
 
     def recognise(self, batch: Sequence[Segment]) -> list[Hypothesis | RecognitionError]:
         self.asked.append(len(batch))
@@ -85,6 +93,46 @@ def test_what_is_no_outcome_is_a_fault() -> None:
     first, second, _ = recognise_safely(Played(lambda _: ["text", HEARD, HEARD]), SEGMENTS)
     assert isinstance(first, EngineFaultError)
     assert second == HEARD
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Hypothesis(cast("str", b"\xff")),
+        Hypothesis("\ud800"),
+        Hypothesis("x", words=cast("tuple[Word, ...]", ("x",))),
+        Hypothesis("x", avg_logprob=cast("float", np.float32(-1))),
+        Hypothesis("x", tokens=(2**70,)),
+        RecognitionError(cast("str", object())),
+    ],
+)
+def test_an_outcome_that_cannot_travel_fails_alone(odd: Hypothesis | RecognitionError) -> None:
+    first, second, _ = recognise_safely(Played(lambda _: [odd, HEARD, HEARD]), SEGMENTS)
+    assert isinstance(first, EngineFaultError)
+    assert second == HEARD
+
+
+class PlayedDial:
+    """Hands out messages that lie there already, and keeps what was sent."""
+
+    def __init__(self, *messages: ToChild) -> None:
+        self.unread = list(messages)
+        self.sent: list[FromChild] = []
+
+    def receive(self, timeout_s: float | None = None) -> ToChild | None:
+        return self.unread.pop(0) if self.unread else None
+
+    def send(self, message: FromChild) -> None:
+        self.sent.append(message)
+
+
+@pytest.mark.parametrize("first", [(), (Stop(),)])
+def test_a_batch_that_lies_unread_is_answered_before_leaving(first: tuple[Stop, ...]) -> None:
+    dial = PlayedDial(*first, Recognise("b1", ()), Recognise("came-later", ()))
+    stop = StopSignal()
+    stop.arrived = not first
+    serve(Played(lambda _: []), cast("Dial", dial), stop)
+    assert [type(message) for message in dial.sent] == [WorkerReady, Recognised]
 
 
 def test_an_unknown_model_keeps_its_own_error() -> None:

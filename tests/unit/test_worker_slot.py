@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from voxfleet.core import Batch
-from voxfleet.fleet.worker_slot import RateMeter, RestartPolicy, WorkerSlot, batch_limit_s
+from voxfleet.fleet.worker_slot import RestartPolicy, WorkerSlot
 from voxfleet.pool_contract import WorkerState
 
-POLICY = RestartPolicy(first_backoff_s=1.0, longest_backoff_s=5.0, most_deaths=7)
+POLICY = RestartPolicy(first_backoff_s=1.0, longest_backoff_s=5.0, most_failed_starts=3)
 
 
 def ready_slot() -> WorkerSlot:
@@ -19,17 +19,50 @@ def ready_slot() -> WorkerSlot:
     return slot
 
 
-def test_restarts_at_once_then_ever_later_then_never() -> None:
-    assert [POLICY.delay_s(deaths) for deaths in range(1, 8)] == [0, 1, 2, 4, 5, 5, None]
+def die(slot: WorkerSlot, batch: Batch | None = None) -> float | None:
+    """End a ready life, with this batch in hand, and begin the next one where there is one."""
+    if batch:
+        slot.take(batch)
+    delay_s = slot.end_life("died", POLICY)
+    slot.begin_life()
+    slot.become_ready(30.0)
+    return delay_s
 
 
-def test_deaths_in_a_row_make_a_worker_fail() -> None:
+def test_deaths_at_work_restart_at_once_then_ever_later_for_ever() -> None:
     slot = ready_slot()
-    for _ in range(6):
-        assert slot.end_life("killed by SIGKILL", POLICY) is not None
+    delays = [die(slot, Batch("b", ())) for _ in range(2000)]
+    assert delays[:6] == [0, 1, 2, 4, 5, 5]
+    assert set(delays[6:]) == {5}
+
+
+def test_only_lives_that_never_became_ready_make_a_worker_fail() -> None:
+    slot = ready_slot()
+    die(slot)
+    assert slot.end_life("killed by SIGKILL", POLICY) is not None
+    for _ in range(2):
         slot.begin_life()
+        assert slot.end_life("killed by SIGKILL", POLICY) is not None
+    slot.begin_life()
     assert slot.end_life("killed by SIGSEGV", POLICY) is None
     assert (slot.state, slot.reason) == (WorkerState.FAILED, "killed by SIGSEGV")
+
+
+def test_becoming_ready_forgives_failed_starts() -> None:
+    slot = WorkerSlot("w-0")
+    for _ in range(2 * POLICY.most_failed_starts):
+        slot.begin_life()
+        assert slot.end_life("x", POLICY) is not None
+        slot.begin_life()
+        slot.become_ready(30.0)
+        slot.end_life("x", POLICY)
+
+
+def test_the_death_of_a_suspect_costs_the_worker_nothing() -> None:
+    slot = ready_slot()
+    known = Batch("b", (), suspect=True)
+    assert [die(slot, known) for _ in range(50)] == [0] * 50
+    assert [die(slot), die(slot), die(slot, known), die(slot)] == [0, 1, 0, 2]
 
 
 def test_a_finished_batch_forgives_earlier_deaths() -> None:
@@ -86,18 +119,3 @@ def test_a_move_that_is_not_in_the_table_is_refused() -> None:
     slot = ready_slot()
     with pytest.raises(ValueError, match="ready cannot become starting"):
         slot.move(WorkerState.STARTING)
-
-
-def test_the_rate_follows_recent_batches() -> None:
-    meter = RateMeter()
-    assert meter.rate is None
-    meter.observe(10.0, 1.0)
-    assert meter.rate == pytest.approx(10.0)
-    for _ in range(30):
-        meter.observe(10.0, 5.0)
-    assert meter.rate == pytest.approx(2.0, rel=0.05)
-
-
-def test_the_limit_of_a_batch_is_four_times_the_prediction() -> None:
-    assert batch_limit_s(30.0, 3.0, 10.0) == 40.0
-    assert batch_limit_s(1.0, 3.0, 10.0) == 10.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from voxfleet.audio.speech import SpeechDetector, SpeechSpan, SpeechUpdate
 from voxfleet.core import VadMode
-from voxfleet.errors import SettingsError
+from voxfleet.errors import ParameterError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,8 +35,12 @@ class EverythingIsSpeech:
 
 
 def make_detector(mode: VadMode, fsmn_dir: Path | None, max_segment_s: float) -> SpeechDetector:
-    """A fresh detector for one channel; models are loaded once per process and shared."""
-    mode = _resolve(mode, fsmn_dir)
+    """A fresh detector for one channel; models are loaded once per process and shared.
+
+    With `fsmn_dir` set, AUTO means FSMN and nothing else: a model that is not there is an error.
+    """
+    if mode is VadMode.AUTO:
+        mode = VadMode.SILERO if fsmn_dir is None else VadMode.FSMN
     if mode is VadMode.OFF:
         return EverythingIsSpeech()
     if mode is VadMode.ENERGY:
@@ -50,29 +54,13 @@ def make_detector(mode: VadMode, fsmn_dir: Path | None, max_segment_s: float) ->
     return _fsmn(fsmn_dir, max_segment_s)
 
 
-def _resolve(mode: VadMode, fsmn_dir: Path | None) -> VadMode:
-    if mode is not VadMode.AUTO:
-        return mode
-    if fsmn_dir is None:
-        return VadMode.SILERO
-    from voxfleet.audio.vad_fsmn import missing_files
-
-    return VadMode.SILERO if missing_files(fsmn_dir) else VadMode.FSMN
-
-
 def _fsmn(fsmn_dir: Path | None, max_segment_s: float) -> SpeechDetector:
-    from voxfleet.audio.vad_fsmn import FsmnDetector, load_fsmn, missing_files
+    from voxfleet.audio.vad_fsmn import FsmnDetector, load_fsmn
 
     if fsmn_dir is None:
-        raise SettingsError(
-            "vad=fsmn needs the folder of the fsmn-vad model and none is set: "
-            "name it in the settings, or use vad=silero",
-            param="vad",
-        )
-    if missing := missing_files(fsmn_dir):
-        raise SettingsError(
-            f"vad=fsmn: the folder {fsmn_dir} lacks {' and '.join(missing)}: "
-            "put the ONNX export of fsmn-vad there, or use vad=silero",
+        raise ParameterError(
+            "vad=fsmn: this server has no fsmn-vad model; "
+            "use vad=silero or vad=auto, or have audio.fsmn_dir set",
             param="vad",
         )
     return FsmnDetector(load_fsmn(fsmn_dir), max(_FSMN_LONGEST_S, max_segment_s))

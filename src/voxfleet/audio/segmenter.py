@@ -11,12 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voxfleet.audio.loudness import FRAME_SAMPLES, FrameLevels, frame_levels
+from voxfleet.audio.loudness import FRAME_SAMPLES
 from voxfleet.audio.quiet_point import CutWindow, quiet_point
 from voxfleet.audio.speech import SpeechSpan, SpeechUpdate
 from voxfleet.core import SAMPLE_RATE_HZ
-
-__all__ = ["FrameLevels", "SegmentLimits", "Segmenter", "frame_levels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +25,10 @@ class SegmentLimits:
     no further away than `merge_gap_s`, as long as both together stay within `max_s`.
     """
 
-    max_s: float = 30.0
-    min_silence_s: float = 0.25
-    padding_s: float = 0.1
-    merge_below_s: float = 1.0
+    max_s: float
+    min_silence_s: float
+    padding_s: float
+    merge_below_s: float
     merge_gap_s: float = 0.6
 
 
@@ -51,8 +49,7 @@ class _Piece:
 class Segmenter:
     """One channel's speech, in the order of time. All positions are samples."""
 
-    def __init__(self, limits: SegmentLimits | None = None) -> None:
-        limits = limits or SegmentLimits()
+    def __init__(self, limits: SegmentLimits) -> None:
         self._max = _samples(limits.max_s)
         self._min_silence = _samples(limits.min_silence_s)
         self._padding = _samples(limits.padding_s)

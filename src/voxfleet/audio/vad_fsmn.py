@@ -56,10 +56,15 @@ def _model_file(folder: Path) -> Path | None:
 
 @cache
 def load_fsmn(folder: Path) -> FsmnModel:
-    """The model of a folder, once per process."""
+    """The model of a folder, once per process; raises SettingsError."""
     model = _model_file(folder)
-    if model is None:
-        raise SettingsError(f"fsmn-vad in {folder} lacks {missing_files(folder)[0]}")
+    missing = missing_files(folder)
+    if model is None or missing:
+        raise SettingsError(
+            f"audio.fsmn_dir: the folder {folder} lacks {' and '.join(missing)}: "
+            "put the ONNX export of fsmn-vad there, or leave audio.fsmn_dir unset",
+            param="audio.fsmn_dir",
+        )
     shift, scale = read_cmvn(folder / _CMVN_NAME)
     return FsmnModel(open_session(model), shift, scale)
 
@@ -67,7 +72,14 @@ def load_fsmn(folder: Path) -> FsmnModel:
 def read_cmvn(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Shift and scale of a Kaldi nnet text file, each of the width of a model row."""
     width = MEL_BANDS * _STACKED
-    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError as fault:
+        raise SettingsError(
+            f"{path} cannot be read ({fault.strerror}): correct its permissions, "
+            "or leave audio.fsmn_dir unset",
+            param="audio.fsmn_dir",
+        ) from fault
     rows = [_numbers(lines, tag) for tag in ("<AddShift>", "<Rescale>")]
     if any(len(row) != width for row in rows):
         raise SettingsError(

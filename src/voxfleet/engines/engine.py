@@ -23,10 +23,6 @@ class Engine(Protocol):
         """Run once on a realistic shape, so that the first request is not the slow one."""
         ...
 
-    def cost_s(self, segment: Segment) -> float:
-        """Padded seconds the segment will occupy, at least its duration."""
-        ...
-
     def recognise(self, batch: Sequence[Segment]) -> list[Hypothesis | RecognitionError]:
         """One answer per segment, in order; no answer depends on the segment's neighbours."""
         ...

@@ -2,7 +2,8 @@
 
 Deterministic and prefix-stable: every complete 0.5 s of samples makes one word from those samples
 alone, so a longer piece begins with the text of a shorter one; digital silence makes none. With
-hotwords, about every fourth word is one of them. Knows no language: it says the one asked for.
+hotwords, about every fourth word is one of them. Knows no language: it says the one asked for, and
+lists two (en, zh) only so that requests which name one can be tried.
 """
 
 from __future__ import annotations
@@ -73,9 +74,6 @@ class FakeEngine:
         import numpy as np
 
         hear(Segment("warm-up", Waveform(np.ones(BLOCK_SAMPLES, np.int16))))
-
-    def cost_s(self, segment: Segment) -> float:
-        return segment.waveform.duration_s
 
     def recognise(self, batch: Sequence[Segment]) -> list[Hypothesis | RecognitionError]:
         self._batch_number += 1

@@ -1,6 +1,6 @@
 """The bundled English model: CMU pocketsphinx, whose model files come inside its package.
 
-One segment after the other on one core. Knows nothing of batches that pay: its cost is its length.
+One segment after the other on one core. Knows nothing of batches that pay.
 """
 
 from __future__ import annotations
@@ -83,9 +83,6 @@ class PocketsphinxEngine:
 
         noise = np.random.default_rng(0).normal(0, 1000, SAMPLE_RATE_HZ).astype(np.int16)
         self.recognise([Segment("warm-up", Waveform(noise))])
-
-    def cost_s(self, segment: Segment) -> float:
-        return segment.waveform.duration_s
 
     def recognise(self, batch: Sequence[Segment]) -> list[Hypothesis | RecognitionError]:
         if self._decoder is None:

@@ -1,7 +1,8 @@
 """One engine in a thread of this very process: for the library and for tests, not for a server.
 
-Keeps the promises of a pool except one: what an engine does to its process (a crash, a hang) it
-does to the caller's. Knows no queue and no client.
+For a program that imports voxfleet and wants no child processes, and for the contract suite, which
+proves by it that a pool's promises need no process. One promise it cannot keep: what an engine does
+to its process (a crash, a hang) it does to the caller's. Knows no queue and no client.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from voxfleet.core import Batch, EngineInfo
 from voxfleet.engines.engine import Engine
 from voxfleet.errors import NotReadyError, WorkerLostError
 from voxfleet.fleet.batch_messages import orders_of
+from voxfleet.fleet.rate_meter import RateMeter
 from voxfleet.fleet.room_line import RoomLine
-from voxfleet.fleet.worker_slot import RateMeter, WorkerSlot
+from voxfleet.fleet.worker_slot import WorkerSlot
 from voxfleet.pool_contract import BatchResult, PoolSnapshot, Room, WorkerState
 from voxfleet.worker import answer_orders
 

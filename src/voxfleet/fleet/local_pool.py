@@ -17,9 +17,10 @@ from voxfleet.core import Batch, EngineInfo
 from voxfleet.engines.catalog import EngineOptions
 from voxfleet.errors import NotReadyError, StartError, VoxfleetError, WorkerLostError, rebuild
 from voxfleet.fleet.batch_messages import recognise_message, result_of
+from voxfleet.fleet.rate_meter import BatchLimit, RateMeter
 from voxfleet.fleet.room_line import RoomLine
 from voxfleet.fleet.worker_keeper import KeeperSettings, WorkerKeeper
-from voxfleet.fleet.worker_slot import RateMeter, RestartPolicy, WorkerSlot, batch_limit_s
+from voxfleet.fleet.worker_slot import RestartPolicy, WorkerSlot
 from voxfleet.pool_contract import BatchResult, PoolSnapshot, Room, WorkerState
 from voxfleet.wire.channel import GarbledMessageError, Hub
 from voxfleet.wire.messages import FromChild, Recognised, StartFailed, Stop, WorkerReady
@@ -30,10 +31,14 @@ _STOPPING = "the server is stopping; try again later"
 
 @dataclass(slots=True)
 class _Work:
-    """A batch on its way through a worker; `alarm` rings when the worker counts as hung."""
+    """A batch on its way through a worker; `alarm` rings when the worker counts as hung.
+
+    `blamed` says whether the batch would be at fault if the worker died now.
+    """
 
     answer: asyncio.Future[BatchResult]
     alarm: asyncio.TimerHandle
+    blamed: bool = True
 
 
 class LocalPool:
@@ -78,9 +83,7 @@ class LocalPool:
         return self._info
 
     async def start(self) -> None:
-        self._socket_path.unlink(missing_ok=True)
         self._hub = hub = Hub(self._socket_path)
-        self._socket_path.chmod(0o600)
         self._refusal = ""
         self._hearing = self._watched(self._hear(hub), "worker messages")
         settings = replace(self._keeper_settings, address=hub.address)
@@ -122,7 +125,6 @@ class LocalPool:
         if self._hub is not None:
             self._hub.close()
             self._hub = None
-            self._socket_path.unlink(missing_ok=True)
 
     async def room(self, avoid: frozenset[str] = frozenset()) -> Room:
         if self._refusal:
@@ -137,9 +139,12 @@ class LocalPool:
             raise NotReadyError(self._refusal)
         slot = next((slot for slot in self._slots if slot.room is room), None)
         if slot is None:
-            raise WorkerLostError(f"worker {room.worker_id} was lost before it got the batch")
+            raise WorkerLostError(
+                f"worker {room.worker_id} was lost before it got the batch", blames_work=False
+            )
         work = self._begin_work(slot, batch)
         if not await self._hub.send(slot.name, recognise_message(batch)):
+            work.blamed = False
             self._keepers[slot.id].kill("is not connected any more")
         # a caller who goes away leaves the worker to finish; its answer then finds nobody
         return await work.answer
@@ -159,13 +164,17 @@ class LocalPool:
 
     def _begin_work(self, slot: WorkerSlot, batch: Batch) -> _Work:
         loop = asyncio.get_running_loop()
-        rate = self._meter.rate or self.info.speed
-        limit_s = batch_limit_s(batch.padded_s, rate, self._min_batch_timeout_s)
-        hung = f"hung: it gave no answer to a batch in {limit_s:.3g} s"
-        alarm = loop.call_later(limit_s, self._keepers[slot.id].kill, hung)
+        limit = self._meter.limit(batch.padded_s, self.info.speed, self._min_batch_timeout_s)
+        alarm = loop.call_later(limit.limit_s, self._give_up, slot, limit)
         slot.take(batch)
         self._work[slot.id] = work = _Work(loop.create_future(), alarm)
         return work
+
+    def _give_up(self, slot: WorkerSlot, limit: BatchLimit) -> None:
+        self._meter.observe_hang()
+        self._work[slot.id].blamed = limit.learned
+        hung = f"hung: it gave no answer to a batch in {limit.limit_s:.3g} s"
+        self._keepers[slot.id].kill(hung)
 
     def _end_work(self, slot: WorkerSlot, outcome: BatchResult | VoxfleetError) -> None:
         work = self._work.pop(slot.id, None)
@@ -229,10 +238,14 @@ class LocalPool:
     # -- deaths -------------------------------------------------------------------------------
 
     def _mourn(self, slot: WorkerSlot, how: str) -> None:
-        self._end_work(slot, WorkerLostError(f"worker {slot.id} {how}"))
+        work = self._work.get(slot.id)
+        if work is not None:
+            loss = WorkerLostError(f"worker {slot.id} {how}", blames_work=work.blamed)
+            self._end_work(slot, loss)
         fault = self._keepers[slot.id].start_fault
         if self._info is None and fault is not None:
             # a model that cannot be loaded will not be loaded by trying again
+            self._stop.set()
             self._refuse(fault.message)
         elif all(slot.state is WorkerState.FAILED for slot in self._slots):
             self._refuse(f"no worker is left: worker {slot.id} {how}; restart the server")

@@ -90,8 +90,11 @@ class WorkerKeeper:
             if how is None:
                 break
             delay_s = self.slot.end_life(how, self._settings.restarts)
-            _log.error("worker %s %s; %s", self.slot.id, how, _next_step(delay_s))
             self._on_death(self.slot, how)
+            if self._stop.is_set():
+                # the pool has given up, and says why itself
+                break
+            _log.error("worker %s %s; %s", self.slot.id, how, _next_step(delay_s))
             if delay_s is None:
                 return
             await _happened(self._stop, delay_s)
@@ -171,4 +174,6 @@ async def _happened(event: asyncio.Event, limit_s: float) -> None:
 
 
 def _next_step(delay_s: float | None) -> str:
-    return "given up" if delay_s is None else f"started again in {delay_s:g} s"
+    if delay_s is None:
+        return "given up"
+    return f"started again in {delay_s:g} s" if delay_s else "started again now"

@@ -29,48 +29,24 @@ _NEXT: dict[WorkerState, frozenset[WorkerState]] = {
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """At once after the first death, then ever later; given up after `most_deaths` in a row.
+    """At once after the first death, then ever later, for as long as the model can be loaded.
 
-    Only deaths without a finished batch in between count as a row.
+    Only deaths without a finished batch in between count as a row. Given up is a worker that did
+    not become ready in `most_failed_starts` lives in a row: work alone never ends it for good.
     """
 
     first_backoff_s: float = 1.0
-    longest_backoff_s: float = 60.0
-    most_deaths: int = 5
+    longest_backoff_s: float = 5.0
+    most_failed_starts: int = 5
 
-    def delay_s(self, deaths: int) -> float | None:
-        """How long to wait after the `deaths`-th death in a row; None means never again."""
-        if deaths >= self.most_deaths:
+    def delay_s(self, deaths: int, failed_starts: int) -> float | None:
+        """How long to wait after so many deaths in a row; None means never again."""
+        if failed_starts >= self.most_failed_starts:
             return None
         if deaths <= 1:
             return 0.0
-        return min(self.longest_backoff_s, self.first_backoff_s * 2.0 ** (deaths - 2))
-
-
-class RateMeter:
-    """Audio seconds per second of computing, by recent batches; long ones weigh more."""
-
-    _KEPT = 0.8
-
-    def __init__(self) -> None:
-        self._audio_s = 0.0
-        self._compute_s = 0.0
-
-    def observe(self, audio_s: float, compute_s: float) -> None:
-        self._audio_s = self._KEPT * self._audio_s + audio_s
-        self._compute_s = self._KEPT * self._compute_s + compute_s
-
-    @property
-    def rate(self) -> float | None:
-        """None before the first batch."""
-        if self._audio_s <= 0 or self._compute_s <= 0:
-            return None
-        return self._audio_s / self._compute_s
-
-
-def batch_limit_s(padded_s: float, rate: float, at_least_s: float) -> float:
-    """When a worker counts as hung: four times the predicted time, never less than the minimum."""
-    return max(at_least_s, 4.0 * padded_s / rate)
+        # the exponent is bounded: a row may be of any length
+        return min(self.longest_backoff_s, self.first_backoff_s * 2.0 ** min(deaths - 2, 32))
 
 
 class WorkerSlot:
@@ -81,6 +57,7 @@ class WorkerSlot:
         self.state = WorkerState.STARTING
         self.life = 0
         self.deaths_in_row = 0
+        self.failed_starts = 0
         self.credit_s = 0.0
         self.pid: int | None = None
         self.reason = ""
@@ -110,6 +87,7 @@ class WorkerSlot:
 
     def become_ready(self, credit_s: float) -> None:
         self.move(WorkerState.READY)
+        self.failed_starts = 0
         self.credit_s = credit_s
 
     def promise(self) -> Room:
@@ -126,9 +104,12 @@ class WorkerSlot:
 
     def end_life(self, reason: str, policy: RestartPolicy) -> float | None:
         """The process is gone: the delay before the next life, or None when there is none."""
+        # a batch known to kill is tried again to find out: its deaths say nothing of the worker
+        expected = self.batch is not None and self.batch.suspect
+        self.failed_starts += int(self.state is WorkerState.STARTING)
+        self.deaths_in_row += int(not expected)
         self.pid = self.room = self.batch = None
-        self.deaths_in_row += 1
-        delay_s = policy.delay_s(self.deaths_in_row)
+        delay_s = policy.delay_s(0 if expected else self.deaths_in_row, self.failed_starts)
         self.move(WorkerState.FAILED if delay_s is None else WorkerState.RESTARTING, reason)
         return delay_s
 

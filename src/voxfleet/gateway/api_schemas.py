@@ -1,10 +1,11 @@
-"""What the routes need of the service, and the plain shapes they answer with.
+"""What the routes need: a speech service and settings; and the JSON objects they answer with.
 
-Knows no route and no way of computing; `transcribe.TranscriptionService` is such a service.
+`transcribe.pipeline.TranscriptionService` is such a service. Knows no route and no HTTP.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,14 +21,25 @@ class SpeechService(Protocol):
     """Answers requests; every method may raise VoxfleetError."""
 
     def models(self) -> tuple[EngineInfo, ...]:
-        """At least one; the first is the default."""
+        """At least one, the default first; raises NotReadyError before any has been loaded."""
         ...
 
     def engine_info(self, name: str | None = None) -> EngineInfo: ...
-    def pools(self) -> tuple[PoolSnapshot, ...]: ...
+    def pools(self) -> tuple[PoolSnapshot, ...]:
+        """One for each model, also while it loads."""
+        ...
+
     def queue(self) -> QueueSnapshot: ...
-    def admit(self) -> None:
-        """Raises OverloadError when one more request would wait too long."""
+    def ready(self) -> bool:
+        """Whether a request that comes now can be answered."""
+        ...
+
+    def reason(self) -> str:
+        """Why not; empty when it can."""
+        ...
+
+    def admitted(self) -> AbstractContextManager[None]:
+        """Holds a place; raises OverloadError when one more request would wait too long."""
         ...
 
     async def transcribe(self, request: TranscribeRequest) -> Transcription: ...
@@ -41,9 +53,7 @@ class GatewaySettings:
     version: str
     max_upload_mb: int = 1000
     request_timeout_s: float = 300
-    upload_stall_s: float = 60
     default_vad: VadMode = VadMode.AUTO
-    root_path: str = ""
     started_at_s: int = 0
 
 

@@ -11,6 +11,7 @@ from voxfleet.gateway.api_schemas import asr_answer
 from voxfleet.gateway.file_transcriber import AnswerStyle, FileTranscriber
 from voxfleet.gateway.form_fields import FormFields
 from voxfleet.gateway.form_schema import asr_form
+from voxfleet.gateway.http_errors import warning_headers
 
 _FILE_FIELDS = ("audio", "file")
 
@@ -32,7 +33,9 @@ class AsrApi:
     async def transcribe(self, request: Request) -> JSONResponse:
         """The text of one audio or video file, with its language and duration."""
         transcription, _ = await self._transcriber.transcribe(request, _FILE_FIELDS, read_asr_style)
-        return JSONResponse(asr_answer(transcription))
+        return JSONResponse(
+            asr_answer(transcription), headers=warning_headers(transcription.warnings)
+        )
 
 
 def read_asr_style(fields: FormFields) -> AnswerStyle:

@@ -24,6 +24,9 @@ from voxfleet.transcribe.pipeline import TranscribeRequest
 #: OpenAI's own names, for clients that cannot be told another: they mean the default model
 _OPENAI_MODEL = re.compile(r"whisper-1|gpt-(4o-(mini-)?)?transcribe([-.].*)?")
 
+#: OpenAI's only for telling speakers apart, which is not what the default model would do
+_OPENAI_DIARIZER = re.compile(r"gpt-.*-diarize([-.].*)?")
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerStyle:
@@ -38,9 +41,7 @@ class FileTranscriber:
     def __init__(self, service: SpeechService, settings: GatewaySettings) -> None:
         self._service = service
         self._settings = settings
-        self._uploads = Uploads(
-            settings.upload_dir, settings.max_upload_mb, settings.upload_stall_s
-        )
+        self._uploads = Uploads(settings.upload_dir, settings.max_upload_mb)
 
     async def transcribe(
         self,
@@ -49,16 +50,22 @@ class FileTranscriber:
         read_style: Callable[[FormFields], AnswerStyle],
     ) -> tuple[Transcription, AnswerStyle]:
         """Refuses before the body is read where it can; cancels when the client goes away."""
-        self._service.admit()
-        async with self._uploads.receive(request, file_fields) as upload:
-            fields = FormFields(upload.fields)
-            style = read_style(fields)
-            info = find_model(self._service, fields.one("model"))
-            phrases = read_phrases(fields)
-            recognition = read_recognition(fields, info, phrases, style)
-            work = self._service.transcribe(self._task(request, upload, fields, info, recognition))
-            transcription = await unless_client_leaves(request.receive, work)
-        warnings = (*transcription.warnings, *style.warnings, *unheard(phrases, info))
+        self._service.models()  # raises while none is loaded
+        with self._service.admitted():
+            async with self._uploads.receive(request, file_fields) as upload:
+                return await self._answer(request, upload, read_style)
+
+    async def _answer(
+        self, request: Request, upload: Upload, read_style: Callable[[FormFields], AnswerStyle]
+    ) -> tuple[Transcription, AnswerStyle]:
+        fields = FormFields(upload.fields)
+        style = read_style(fields)
+        info = find_model(self._service, fields.one("model"))
+        phrases = read_phrases(fields)
+        recognition = read_recognition(fields, info, phrases, style)
+        work = self._service.transcribe(self._task(request, upload, fields, info, recognition))
+        transcription = await unless_client_leaves(request.receive, work)
+        warnings = (*transcription.warnings, *style.warnings, *unused_prompt(phrases, info))
         return replace(transcription, warnings=warnings), style
 
     def _task(
@@ -85,6 +92,12 @@ def find_model(service: SpeechService, name: str | None) -> EngineInfo:
     try:
         return service.engine_info(name)
     except NotFoundError as error:
+        if name is not None and _OPENAI_DIARIZER.fullmatch(name):
+            raise ModelNotFoundError(
+                f"model {shown(name)!r}: this server cannot tell speakers apart; name another "
+                "model, with channel=split where each speaker has a channel",
+                param="model",
+            ) from error
         if name is not None and _OPENAI_MODEL.fullmatch(name):
             return service.engine_info(None)
         served = ", ".join(info.model for info in service.models())
@@ -107,7 +120,7 @@ def read_recognition(
         )
     return RecognitionOptions(
         language=read_language(fields, info),
-        hotwords=phrases.all if info.hotwords else (),
+        hotwords=wanted_phrases(phrases, info),
         word_times=word_times or subtitles,
         temperature=fields.number("temperature", 0, 1) or 0.0,
     )
@@ -122,13 +135,13 @@ def read_language(fields: FormFields, info: EngineInfo) -> str | None:
     return codes.pop() if len(codes) == 1 else None
 
 
-def unheard(phrases: Phrases, info: EngineInfo) -> tuple[str, ...]:
-    """Told rather than silently dropped: this model cannot be made to listen for phrases."""
-    if info.hotwords:
+def wanted_phrases(phrases: Phrases, info: EngineInfo) -> tuple[str, ...]:
+    """Hotwords are passed on to every model, as the service tells of those not used."""
+    return phrases.all if info.hotwords else replace(phrases, hinted=()).all
+
+
+def unused_prompt(phrases: Phrases, info: EngineInfo) -> tuple[str, ...]:
+    """Told rather than silently dropped: that a prompt means hotwords is known only here."""
+    if info.hotwords or not phrases.hinted:
         return ()
-    given = (("hotwords", phrases.explicit), ("prompt", phrases.hinted))
-    return tuple(
-        f"{name}: not used, as the model {info.model} takes no hotwords"
-        for name, part in given
-        if part
-    )
+    return (f"prompt: not used, as the model {info.model} takes no hotwords",)

@@ -5,9 +5,6 @@ Knows the parts of the gateway; knows neither how the service computes nor who r
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -27,18 +24,12 @@ from voxfleet.gateway.openai_api import OpenAiApi
 from voxfleet.gateway.probes import Probes
 from voxfleet.gateway.request_edge import CrashAnswer, LingeringClose, RequestId
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
-
-def create_app(
-    service: SpeechService, settings: GatewaySettings, lifespan: Lifespan | None = None
-) -> FastAPI:
-    """`lifespan` starts and stops the service; None where somebody else does."""
+def create_app(service: SpeechService, settings: GatewaySettings) -> FastAPI:
+    """The whole application; whoever made the service starts and stops it."""
     app = FastAPI(
         title="voxfleet",
         version=settings.version,
-        root_path=settings.root_path,
-        lifespan=lifespan,
         # these pages load scripts from other hosts, which a closed network does not have
         docs_url=None,
         redoc_url=None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from fastapi.exceptions import RequestValidationError
@@ -16,27 +16,35 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from voxfleet.errors import MethodError, NotFoundError, ParameterError, RequestError, VoxfleetError
+from voxfleet.audio.displayed_name import displayed_name
+from voxfleet.errors import (
+    EngineFaultError,
+    MethodError,
+    NotFoundError,
+    ParameterError,
+    RequestError,
+    VoxfleetError,
+)
 
 logger = logging.getLogger(__name__)
 
 #: what a retrying client should wait where nobody could estimate it
 _DEFAULT_RETRY_AFTER_S = 1.0
-_MAX_SHOWN = 100
+_MAX_SHOWN_CHARS = 100
+#: servers and proxies take some 8 kB for all headers together
+_MAX_WARNING_CHARS = 1000
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
-def shown(text: str, limit: int = _MAX_SHOWN) -> str:
-    """A client's string, fit for a one-line message: control characters escaped, cut to `limit`."""
-    head = text[:limit]
-    escaped = "".join(char if char.isprintable() else _escape(char) for char in head)
+def shown(text: str, limit: int = _MAX_SHOWN_CHARS) -> str:
+    """A client's string, fit for a one-line message of `limit` characters.
+
+    Cut before it is escaped, as a field may hold a megabyte; what is empty stays so.
+    """
+    escaped = displayed_name(text[:limit]) if text else ""
     if len(escaped) <= limit and len(text) <= limit:
         return escaped
     return escaped[: limit - 1] + "…"
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def error_type(status: int) -> str:
@@ -66,6 +74,17 @@ def retry_headers(error: VoxfleetError) -> dict[str, str]:
     return {}
 
 
+def warning_headers(warnings: Sequence[str]) -> dict[str, str]:
+    """For the formats that are plain text and have no room for warnings of their own."""
+    if not warnings:
+        return {}
+    # the escape leaves no line break and nothing but ASCII, which is all a header may hold
+    line = "; ".join(warnings)[: _MAX_WARNING_CHARS + 1].encode("unicode_escape").decode("ascii")
+    if len(line) > _MAX_WARNING_CHARS:
+        line = line[: _MAX_WARNING_CHARS - 3] + "..."
+    return {"x-voxfleet-warnings": line}
+
+
 def request_id_of(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
@@ -83,12 +102,13 @@ def internal_error(request_id: str) -> VoxfleetError:
 
 
 async def answer_voxfleet_error(request: Request, error: VoxfleetError) -> JSONResponse:
-    """Errors raised on purpose. A 500 among them was not meant for a client's eyes: only logged."""
+    """Errors raised on purpose. A 500 among them is logged, and only an engine's is told."""
     if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
         return error_response(error)
     request_id = request_id_of(request)
-    logger.error("request %s: %s", request_id, shown(error.message, 500), exc_info=error)
-    return error_response(internal_error(request_id))
+    logger.error("request %s: %s", request_id, shown(error.message), exc_info=error)
+    told = error if isinstance(error, EngineFaultError) else internal_error(request_id)
+    return error_response(told)
 
 
 async def answer_http_exception(request: Request, error: HTTPException) -> JSONResponse:
@@ -127,4 +147,4 @@ def parameter_fault(error: RequestValidationError) -> RequestError:
     if not faults:
         return RequestError("the request is not valid")
     name = ".".join(str(part) for part in faults[0]["loc"][1:]) or "body"
-    return ParameterError(f"{shown(name)}: {shown(str(faults[0]['msg']), 300)}", param=shown(name))
+    return ParameterError(f"{shown(name)}: {shown(str(faults[0]['msg']), 200)}", param=shown(name))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import signal
 import socket
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from voxfleet.errors import StartError
 
 #: connections the kernel keeps for us while the loop is busy
 _BACKLOG = 2048
+#: the last line, behind the places of the service: above it every request is answered 503 by
+#: uvicorn itself, in plain text, before the app sees it
+MAX_CONNECTIONS = 1000
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -76,7 +80,9 @@ class HttpServer:
                 access_log=False,
                 lifespan="off",
                 server_header=False,
-                timeout_graceful_shutdown=max(1, round(shutdown_grace_s)),
+                limit_concurrency=MAX_CONNECTIONS,
+                # whole seconds are all it takes; 0 ends requests at once
+                timeout_graceful_shutdown=math.ceil(shutdown_grace_s),
             )
         )
 

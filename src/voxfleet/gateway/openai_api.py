@@ -14,6 +14,7 @@ from starlette.requests import Request
 from voxfleet.gateway.api_schemas import SpeechService, model_object
 from voxfleet.gateway.file_transcriber import FileTranscriber, find_model
 from voxfleet.gateway.form_schema import openai_form
+from voxfleet.gateway.http_errors import warning_headers
 from voxfleet.gateway.openai_form import read_openai_style
 from voxfleet.transcribe.formats import render
 
@@ -45,7 +46,11 @@ class OpenAiApi:
         )
         # a second of work for ten hours of words: too long for the event loop
         rendered = await asyncio.to_thread(render, transcription, style.format, style.granularities)
-        return Response(rendered.body, media_type=rendered.media_type)
+        return Response(
+            rendered.body,
+            media_type=rendered.media_type,
+            headers=warning_headers(transcription.warnings),
+        )
 
     async def list_models(self) -> JSONResponse:
         """The models served here, the default first."""

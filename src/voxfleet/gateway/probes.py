@@ -15,7 +15,7 @@ from voxfleet.errors import NotReadyError
 from voxfleet.gateway.api_schemas import GatewaySettings, JsonObject, SpeechService
 from voxfleet.pool_contract import PoolSnapshot, WorkerState
 
-_STARTING_RETRY_S = 5.0
+_RETRY_S = 5.0
 
 
 class Health(StrEnum):
@@ -24,25 +24,18 @@ class Health(StrEnum):
     DEGRADED = "degraded"
 
 
-def health_of(pools: Sequence[PoolSnapshot]) -> Health:
-    """ok: every model has a ready worker; starting: one has not yet; degraded: one has lost it."""
+def health_of(pools: Sequence[PoolSnapshot], ready: bool) -> Health:
+    """ok: all is there; starting: a model has yet to load; degraded: something was lost."""
     waiting = [pool for pool in pools if not pool.ready]
-    if pools and not waiting:
-        return Health.OK
     if not pools or any(_starts(pool) for pool in waiting):
         return Health.STARTING
-    return Health.DEGRADED
+    return Health.OK if ready and not waiting else Health.DEGRADED
 
 
 def _starts(pool: PoolSnapshot) -> bool:
     """Still in its first start; a pool whose workers are being replaced has lost them."""
     states = {worker.state for worker in pool.workers}
     return not states or WorkerState.STARTING in states
-
-
-def takes_requests(pools: Sequence[PoolSnapshot]) -> bool:
-    """A model that is lost does not take the others from service; one not yet loaded does."""
-    return health_of(pools) is not Health.STARTING and any(pool.ready for pool in pools)
 
 
 class Probes:
@@ -62,12 +55,14 @@ class Probes:
         """200 while the server lives; `status` is ok, starting or degraded."""
         pools = self._service.pools()
         queue = self._service.queue()
-        models = [info.model for info in self._service.models()]
+        models = [pool.model for pool in pools]
+        reason = self._service.reason()
         return JSONResponse(
             {
-                "status": health_of(pools),
+                "status": health_of(pools, self._service.ready()),
+                **({"reason": reason} if reason else {}),
                 "version": self._version,
-                "model": models[0],
+                "model": next(iter(models), None),
                 "models": models,
                 "workers": _workers(pools),
                 "queue": {
@@ -84,11 +79,10 @@ class Probes:
 
     async def ready(self) -> JSONResponse:
         """200 when requests can be answered, else 503."""
-        pools = self._service.pools()
-        if not takes_requests(pools):
+        if not self._service.ready():
             raise NotReadyError(
-                f"no requests yet: the server is {health_of(pools)}; GET /health says more",
-                retry_after_s=_STARTING_RETRY_S,
+                f"no requests now: {self._service.reason()}; GET /health says more",
+                retry_after_s=_RETRY_S,
             )
         return JSONResponse({"status": "ok"})
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from voxfleet.errors import NotReadyError
 from voxfleet.gateway.http_errors import error_response, internal_error, shown
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: how long an unread body is read and thrown away, so that its sender comes to see the answer
 _LINGER_S = 10.0
+#: what a server that is started again may take until it answers
+_RESTART_S = 10.0
 
 
 class RequestId:
@@ -112,7 +115,10 @@ class _Exchange:
 
 
 class CrashAnswer:
-    """The one place where an unforeseen fault ends: logged in full, answered in general words."""
+    """The one place where an unforeseen fault ends: logged in full, answered in general words.
+
+    So does a request that the stopping server cancels, for which its client must not be blamed.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -130,6 +136,11 @@ class CrashAnswer:
 
         try:
             await self._app(scope, receive, send_watched)
+        except asyncio.CancelledError:
+            if started:
+                raise
+            # not raised on: this answer is all that was left for the task to do
+            await error_response(_stopping())(scope, receive, send)
         except Exception:
             request_id = scope["state"]["request_id"]
             where = f"{shown(scope['method'])} {shown(scope['path'])}"
@@ -137,3 +148,7 @@ class CrashAnswer:
             if started:
                 raise
             await error_response(internal_error(request_id))(scope, receive, send)
+
+
+def _stopping() -> NotReadyError:
+    return NotReadyError("the server is stopping; send the request again", retry_after_s=_RESTART_S)

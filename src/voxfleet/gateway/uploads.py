@@ -1,4 +1,4 @@
-"""Takes an upload into a spool file while it arrives, within limits of size and of waiting.
+"""Takes an upload into a spool file while it arrives, within limits of size and pace.
 
 The file exists only inside `receive`: it is gone afterwards, whatever happened. Knows the form's
 outside (fields and one file) and nothing of what the fields mean.
@@ -33,6 +33,7 @@ from voxfleet.gateway.multipart_form import (
     boundary_of,
     too_large,
 )
+from voxfleet.gateway.upload_pace import MIN_UPLOAD_BYTES_PER_S, UPLOAD_WINDOW_S, UploadPace
 
 #: bytes gathered before a thread writes them: few thread switches, and the loop never waits for a
 #: disk that is slow
@@ -54,11 +55,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """Where uploads go and what they may cost. `stall_s` is the longest wait for more bytes."""
+    """Where uploads go and how large one may be."""
 
     folder: Path
     max_file_mb: int
-    stall_s: float
 
     @asynccontextmanager
     async def receive(
@@ -69,18 +69,19 @@ class Uploads:
         self._refuse_too_large(request.headers.get("content-length", ""))
         parser = FormParser(boundary, file_fields, self.max_file_mb)
         # not the request's id, which a client may choose and choose twice
-        path = self.folder / f"{uuid4().hex}.upload"
+        spool = _SpoolFile(self.folder / f"{uuid4().hex}.upload")
         try:
-            form = await self._spool(request.receive, parser, path)
+            form = await self._spool(request.receive, parser, spool)
             if form.file_bytes == 0:
                 raise EmptyAudioError(
                     f"{form.file_name}: the file is empty (0 bytes); send the recording itself",
                     param=file_fields[0],
                 )
-            yield Upload(path, form.file_name, form.fields)
+            yield Upload(spool.path, form.file_name, form.fields)
         finally:
-            # not in a thread: this must happen even when the task is cancelled a second time
-            path.unlink(missing_ok=True)
+            # shielded: it must happen even when the task is cancelled a second time
+            discarding = asyncio.get_running_loop().run_in_executor(None, spool.discard)
+            await asyncio.shield(discarding)
 
     def _refuse_too_large(self, content_length: str) -> None:
         limit = self._max_body_bytes()
@@ -90,45 +91,40 @@ class Uploads:
     def _max_body_bytes(self) -> int:
         return self.max_file_mb * 1_000_000 + _FORM_OVERHEAD_BYTES
 
-    async def _spool(self, receive: Receive, parser: FormParser, path: Path) -> Form:
+    async def _spool(self, receive: Receive, parser: FormParser, spool: _SpoolFile) -> Form:
         received = 0
-        with _SpoolFile(path) as spool:
-            async for chunk in body_chunks(receive, self.stall_s):
-                received += len(chunk)
-                if received > self._max_body_bytes():
-                    raise too_large("the upload", self.max_file_mb)
-                parser.feed(chunk)
-                if parser.pending_bytes >= _WRITE_BYTES:
-                    await asyncio.to_thread(spool.write, parser.take_file_bytes())
-            await asyncio.to_thread(spool.write, parser.take_file_bytes())
+        pace = UploadPace(UPLOAD_WINDOW_S, MIN_UPLOAD_BYTES_PER_S)
+        async for chunk in body_chunks(receive, pace):
+            received += len(chunk)
+            if received > self._max_body_bytes():
+                raise too_large("the upload", self.max_file_mb)
+            parser.feed(chunk)
+            if parser.pending_bytes >= _WRITE_BYTES:
+                await asyncio.to_thread(spool.write, parser.take_file_bytes())
+        await asyncio.to_thread(spool.write, parser.take_file_bytes())
         return parser.finish()
 
 
 class _SpoolFile:
-    """A new file that only its owner can read; a full disk is told as an overload.
+    """A new file that only its owner can read; every method blocks and belongs in a thread.
 
-    A cancelled task leaves its writing thread behind: the lock keeps the descriptor from being
-    closed, and its number from being given to another file, under that thread's hands.
+    A cancelled task leaves its writing thread behind. The lock keeps the descriptor from being
+    closed, and its number from being given to another file, under that thread's hands; and a
+    thread that comes late, after `discard`, makes no file that nobody would delete.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = path
         self._lock = threading.Lock()
-        self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-    def __enter__(self) -> _SpoolFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-            self._descriptor = None
+        self._descriptor: int | None = None
+        self._discarded = False
 
     def write(self, data: bytearray) -> None:
+        """Append to the file, which the first write makes; a full disk is told as an overload."""
         try:
             with self._lock:
-                self._write_all(memoryview(data))
+                if not self._discarded:
+                    self._write_all(memoryview(data))
         except OSError as error:
             if error.errno not in _DISK_FULL:
                 raise
@@ -137,23 +133,38 @@ class _SpoolFile:
                 retry_after_s=_DISK_FULL_RETRY_S,
             ) from error
 
+    def discard(self) -> None:
+        with self._lock:
+            self._discarded = True
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+                self.path.unlink(missing_ok=True)
+
     def _write_all(self, left: memoryview) -> None:
-        while left and self._descriptor is not None:
+        if self._descriptor is None:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        while left:
             left = left[os.write(self._descriptor, left) :]
 
 
-async def body_chunks(receive: Receive, stall_s: float) -> AsyncIterator[bytes]:
-    """The request's body, piece by piece; raises when the client goes away or sends nothing."""
+async def body_chunks(receive: Receive, pace: UploadPace) -> AsyncIterator[bytes]:
+    """The request's body, piece by piece; raises when the client goes away or is too slow."""
+    clock = asyncio.get_running_loop().time
     more = True
     while more:
+        waits_since_s = clock()
         try:
-            async with asyncio.timeout(stall_s):
+            async with asyncio.timeout(pace.left_s):
                 message = await receive()
         except TimeoutError as error:
-            raise DeadlineError(
-                f"the upload stalled: no byte came for {stall_s:g} s; send it again"
-            ) from error
+            raise DeadlineError(pace.fault) from error
         if message["type"] == "http.disconnect":
             raise CancelledError("the client went away during the upload")
+        chunk = message.get("body", b"")
         more = message.get("more_body", False)
-        yield message.get("body", b"")
+        pace.came(len(chunk), clock() - waits_since_s)
+        yield chunk
+        if more and not pace.left_s:
+            raise DeadlineError(pace.fault)

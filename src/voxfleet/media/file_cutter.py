@@ -8,6 +8,7 @@ on where this one died.
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +20,8 @@ import numpy as np
 
 from voxfleet.audio.decode import open_audio
 from voxfleet.audio.detectors import make_detector
-from voxfleet.audio.segmenter import FrameLevels, Segmenter, SegmentLimits
+from voxfleet.audio.loudness import FrameLevels
+from voxfleet.audio.segmenter import Segmenter, SegmentLimits
 from voxfleet.audio.speech import SpeechDetector, SpeechSpan
 from voxfleet.core import SAMPLE_RATE_HZ
 from voxfleet.errors import AudioError, AudioTooLongError, EmptyAudioError, OverloadError
@@ -34,6 +36,15 @@ if TYPE_CHECKING:
 #: how much is decoded between two looks at the clock
 _READ_SAMPLES = 2 * SAMPLE_RATE_HZ
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def segment_limits(settings: MediaSettings) -> SegmentLimits:
+    return SegmentLimits(
+        settings.max_segment_s,
+        settings.min_silence_s,
+        settings.padding_s,
+        settings.merge_below_s,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +149,10 @@ class FileCutter:
 
     def _open(self) -> AudioStream:
         order, settings = self._order, self._settings
-        path = Path(order.path)
+        path = Path(os.fsdecode(order.path))
         stream = open_audio(path, order.name, order.options.channel, order.options.raw_pcm)
         self._stream = stream
-        limits = SegmentLimits(
-            settings.max_segment_s,
-            settings.min_silence_s,
-            settings.padding_s,
-            settings.merge_below_s,
-        )
+        limits = segment_limits(settings)
         for channel in range(stream.channels):
             detector = make_detector(order.options.vad, settings.fsmn_dir, settings.max_segment_s)
             self._channels.append(ChannelCutter(channel, detector, limits))

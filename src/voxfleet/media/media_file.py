@@ -143,6 +143,7 @@ class MediaFile:
         await self._unheld.wait()
 
     def remove_folder(self) -> None:
+        """May take a while: not for the event loop."""
         remove(Path(self._order.spool_dir))
 
     @property

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Coroutine, Iterable
 from pathlib import Path
 
 import msgspec
 
+from voxfleet.audio.displayed_name import displayed_name
 from voxfleet.core import AudioOptions, WorkClass
-from voxfleet.errors import CorruptAudioError, NotReadyError, StartError
-from voxfleet.media.media_child import MediaChild, least_loaded
+from voxfleet.errors import CorruptAudioError, NotReadyError, StartError, VoxfleetError
+from voxfleet.media.media_child import MediaChild, death_fault, least_loaded
 from voxfleet.media.media_file import FileMessage, MediaFile
 from voxfleet.media.media_settings import MediaSettings
+from voxfleet.media.media_starts import Starts
 from voxfleet.media.media_supervisor import MediaSupervisor
+from voxfleet.media.outbox import Outbox
 from voxfleet.media.spool import new_file_id, prepare
 from voxfleet.wire.channel import Hub
 from voxfleet.wire.messages import (
@@ -37,11 +41,8 @@ from voxfleet.wire.messages import (
     WorkerReady,
 )
 
-__all__ = ["MediaPool", "MediaSettings"]
-
 _log = logging.getLogger(__name__)
-#: with so many failed starts in a row and no process left, those who wait are told so
-_MAX_FAILED_STARTS = 3
+_STARTING = "no decoding process is ready; one is starting"
 
 
 class MediaPool:
@@ -55,31 +56,36 @@ class MediaPool:
         log_path: Path | None = None,
     ) -> None:
         self._settings = settings
-        self._socket_path = socket_path
-        self._spool_dir = spool_dir
+        self._socket_path, self._spool_dir = socket_path, spool_dir
         self._log_path = log_path
         self._hub: Hub | None = None
         self._supervisor: MediaSupervisor | None = None
-        self._outbox: asyncio.Queue[tuple[str, ToChild]] = asyncio.Queue()
+        self._outbox = Outbox(self._unsendable)
         self._loops: list[asyncio.Task[None]] = []
         self._discards: set[asyncio.Task[None]] = set()
         self._files: dict[str, MediaFile] = {}
         self._waiting: list[MediaFile] = []
-        self._failed_starts = 0
+        self._starts = Starts(settings.processes)
         self._first_start: asyncio.Future[None] | None = None
-        self._running = False
+        #: why no file is taken at all; empty while the pool runs
+        self._closed = "decoding has not been started"
 
     async def start(self) -> None:
-        """Start the processes and wait until the first takes files; raises StartError."""
-        prepare(self._spool_dir)
+        """Start the processes and wait until one takes files; raises StartError when none can."""
+        await asyncio.to_thread(prepare, self._spool_dir)
         self._hub = Hub(self._socket_path)
         self._supervisor = MediaSupervisor(
-            self._settings, self._hub.address, self._spool_dir, self._log_path, self._lost
+            self._settings,
+            self._hub.address,
+            self._spool_dir,
+            self._log_path,
+            self._lost,
+            self._unstarted,
         )
         self._first_start = asyncio.get_running_loop().create_future()
-        self._running = True
+        self._closed = ""
         self._run(self._receive(self._hub))
-        self._run(self._send(self._hub))
+        self._run(self._outbox.send_all(self._hub))
         self._run(self._supervisor.watch())
         for slot in range(self._settings.processes):
             self._run(self._supervisor.keep(slot))
@@ -92,8 +98,8 @@ class MediaPool:
 
     async def stop(self) -> None:
         """In order: no new file, no reader waits, the processes end, nothing stays in the spool."""
-        self._running = False
-        self._fail_all(self._files.values(), "the server is stopping")
+        self._closed = "the server is stopping"
+        self._fail_all(self._files.values(), self._closed)
         hub, supervisor = self._hub, self._supervisor
         self._hub = self._supervisor = None
         if hub is None or supervisor is None:
@@ -106,11 +112,20 @@ class MediaPool:
         # a replacement may have been on its way while the others ended
         await supervisor.stop(lambda child: hub.send(child.name, Stop()))
         await asyncio.gather(*self._discards)
-        for file in self._files.values():
-            file.remove_folder()
+        await asyncio.gather(*map(_remove_folder, self._files.values()))
         self._files.clear()
         hub.close()
         self._socket_path.unlink(missing_ok=True)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a file that comes now is decoded at once."""
+        return not self._closed and any(child.able for child in self._children())
+
+    @property
+    def refusal(self) -> str:
+        """Why not; empty when ready."""
+        return "" if self.ready else self._closed or self._starts.reason or _STARTING
 
     def open(
         self,
@@ -120,22 +135,20 @@ class MediaPool:
         work_class: WorkClass = WorkClass.INTERACTIVE,
     ) -> MediaFile:
         """Have a file decoded; returns at once, what is wrong with it is raised by the file."""
-        if not self._running:
-            raise NotReadyError(f"{name}: the server is not decoding now; send it again later")
+        name = displayed_name(name)
+        if self._closed:
+            raise NotReadyError(f"{name}: {self._closed}; send it again later")
         file_id = new_file_id()
-        file = MediaFile(
-            self,
-            OpenFile(
-                file_id,
-                str(path),
-                name,
-                str(self._spool_dir / file_id),
-                work_class,
-                options or AudioOptions(),
-                self._settings.window,
-            ),
+        order = OpenFile(
+            file_id,
+            os.fsencode(path),
+            name,
+            str(self._spool_dir / file_id),
+            work_class,
+            options or AudioOptions(),
+            self._settings.window,
         )
-        self._files[file_id] = file
+        self._files[file_id] = file = MediaFile(self, order)
         self._waiting.append(file)
         self._assign()
         return file
@@ -144,7 +157,7 @@ class MediaPool:
         """A segment was read: the process may deliver another."""
         holder = self._holder(file)
         if holder is not None:
-            self._outbox.put_nowait((holder.name, Granted(file.id, 1)))
+            self._outbox.put(holder.name, Granted(file.id, 1))
 
     async def discard(self, file: MediaFile) -> None:
         """Remove all traces once no process can leave new ones, even if the caller is gone."""
@@ -159,10 +172,10 @@ class MediaPool:
             self._waiting.remove(file)
         holder = self._holder(file)
         if holder:
-            self._outbox.put_nowait((holder.name, CloseFile(file.id)))
+            self._outbox.put(holder.name, CloseFile(file.id))
         # ends: the watch kills a process that does not answer
         await file.unheld()
-        file.remove_folder()
+        await _remove_folder(file)
         self._files.pop(file.id, None)
 
     def _holder(self, file: MediaFile) -> MediaChild | None:
@@ -190,7 +203,7 @@ class MediaPool:
             case MediaReady():
                 self._welcome(child)
             case StartFailed(failure=failure):
-                child.start_failure = failure
+                child.explain(failure)
             case WorkerReady() | Recognised():
                 _log.error("%s: said %s, which is not its to say", child.name, message)
             case _:
@@ -207,7 +220,7 @@ class MediaPool:
 
     def _welcome(self, child: MediaChild) -> None:
         child.ready = True
-        self._failed_starts = 0
+        self._starts.succeed()
         if self._first_start is not None and not self._first_start.done():
             self._first_start.set_result(None)
         self._assign()
@@ -220,7 +233,7 @@ class MediaPool:
                 return
             file = self._waiting.pop(0)
             child.files[file.id] = file
-            self._outbox.put_nowait((child.name, file.hold()))
+            self._outbox.put(child.name, file.hold())
 
     def _let_go(self, child: MediaChild, file: MediaFile) -> None:
         del child.files[file.id]
@@ -231,36 +244,37 @@ class MediaPool:
         for file in list(child.files.values()):
             self._let_go(child, file)
             if file.id == in_work and file.blame():
-                file.fail(CorruptAudioError(self._blame(file, child, how)))
+                fault = death_fault(child, how, self._settings.step_timeout_s)
+                text = f"{file.name}: {fault}, {file.deaths} times; convert it to WAV or FLAC"
+                file.fail(CorruptAudioError(text))
             if not file.over:
                 self._waiting.append(file)
-        if not child.ready and self._running:
-            self._count_failed_start(child, how)
         self._assign()
 
-    def _blame(self, file: MediaFile, child: MediaChild, how: str) -> str:
-        fault = f"decoding it killed its process ({how})"
-        if child.hung:
-            fault = f"one step of decoding took over {self._settings.step_timeout_s:g} s"
-        return f"{file.name}: {fault}, {file.deaths} times; convert it to WAV or FLAC"
-
-    def _count_failed_start(self, child: MediaChild, how: str) -> None:
-        self._failed_starts += 1
-        reason = f"decoding cannot start: a media process {how}; the log says more"
-        if child.start_failure is not None:
-            reason = f"decoding cannot start: {child.start_failure.message}"
-        if self._first_start is not None and not self._first_start.done():
-            self._first_start.set_exception(StartError(reason))
-        nobody_left = not any(other.able for other in self._children())
-        if self._failed_starts >= _MAX_FAILED_STARTS and nobody_left:
-            self._fail_all(self._waiting, reason)
+    def _unstarted(self, slot: int, why: str) -> None:
+        """A process did not get ready: those who wait are told so when none is expected to."""
+        if self._closed:
+            return
+        self._starts.fail(slot, why)
+        if self._starts.all_failed:
+            self._give_up_start(self._starts.reason)
+        if self._starts.hopeless and not self.ready:
+            self._fail_all(self._waiting, self._starts.reason)
             self._waiting.clear()
 
-    async def _send(self, hub: Hub) -> None:
-        while True:
-            name, message = await self._outbox.get()
-            # a process that is not there any more is buried with its files soon
-            await hub.send(name, message)
+    def _give_up_start(self, reason: str) -> None:
+        if self._first_start is not None and not self._first_start.done():
+            self._first_start.set_exception(StartError(reason))
+
+    def _unsendable(self, name: str, message: ToChild, fault: Exception) -> None:
+        """No process can be told of this file: that is its end, and nobody else's."""
+        _log.error("%s: cannot be told %r", name, message, exc_info=fault)
+        child = self._supervisor.children.get(name) if self._supervisor else None
+        if child is not None and isinstance(message, OpenFile) and message.file_id in child.files:
+            file = child.files[message.file_id]
+            self._let_go(child, file)
+            text = f"{file.name}: cannot be handed to decoding ({type(fault).__name__})"
+            file.fail(VoxfleetError(f"{text}; the server's log says more"))
 
     def _run(self, loop: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(loop)
@@ -273,12 +287,14 @@ class MediaPool:
         if fault is None:
             return
         _log.critical("decoding has broken down", exc_info=fault)
-        self._running = False
-        reason = f"decoding has broken down ({type(fault).__name__})"
-        self._fail_all(self._files.values(), reason)
-        if self._first_start is not None and not self._first_start.done():
-            self._first_start.set_exception(StartError(reason))
+        self._closed = f"decoding has broken down ({type(fault).__name__})"
+        self._fail_all(self._files.values(), self._closed)
+        self._give_up_start(self._closed)
 
     def _fail_all(self, files: Iterable[MediaFile], reason: str) -> None:
         for file in files:
             file.fail(NotReadyError(f"{file.name}: {reason}; send it again later"))
+
+
+async def _remove_folder(file: MediaFile) -> None:
+    await asyncio.to_thread(file.remove_folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,8 @@ from voxfleet.audio.detectors import make_detector
 from voxfleet.core import SAMPLE_RATE_HZ, VadMode
 from voxfleet.errors import AudioError, CancelledError, VoxfleetError
 from voxfleet.media.file_cutter import FileCutter
+from voxfleet.media.file_memory import FileMemory
+from voxfleet.media.media_child import START_FAILED_STATUS
 from voxfleet.media.media_settings import MediaSettings, from_json
 from voxfleet.media.media_turns import Turns
 from voxfleet.media.turn_file import TurnFile
@@ -51,6 +52,7 @@ class MediaProcess:
         self._turn_file = turn_file
         self._settings = settings
         self._turns = Turns()
+        self._memory = FileMemory(settings.memory_limit_mb)
         self._cutters: dict[str, FileCutter] = {}
         self._stopping = False
 
@@ -94,7 +96,8 @@ class MediaProcess:
 
     def _turn(self, file_id: str, cutter: FileCutter) -> None:
         try:
-            delivered = cutter.work(self._turns.room(file_id))
+            with self._memory.turn(file_id):
+                delivered = cutter.work(self._turns.room(file_id))
         except (VoxfleetError, MemoryError) as fault:
             self._fail(file_id, self._named(cutter.name, fault))
         except Exception as fault:  # noqa: BLE001 - a decoder may raise anything; one file pays
@@ -123,6 +126,7 @@ class MediaProcess:
 
     def _drop(self, file_id: str) -> None:
         self._turns.remove(file_id)
+        self._memory.forget(file_id)
         self._cutters.pop(file_id).close()
 
 
@@ -131,14 +135,6 @@ def _warm_up(settings: MediaSettings) -> None:
     detector = make_detector(VadMode.AUTO, settings.fsmn_dir, settings.max_segment_s)
     detector.push(np.zeros(SAMPLE_RATE_HZ, np.int16))
     detector.finish()
-
-
-def _limit_memory(growth_mb: int) -> None:
-    """Allow so much more private memory than is in use now."""
-    status = Path("/proc/self/status").read_text()
-    used_kb = next(line.split()[1] for line in status.splitlines() if line.startswith("VmData"))
-    limit = int(used_kb) * 1024 + growth_mb * 1024 * 1024
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -150,13 +146,12 @@ def main(arguments: Sequence[str]) -> int:
     dial = Dial(address, name)
     try:
         _warm_up(settings)
-        _limit_memory(settings.memory_limit_mb)
         with TurnFile(Path(turn_path)) as turn_file:
             dial.send(MediaReady())
             MediaProcess(dial, turn_file, settings).run()
     except VoxfleetError as fault:
         dial.send(StartFailed(Failure(fault.code, fault.message, fault.param)))
-        return 1
+        return START_FAILED_STATUS
     finally:
         dial.close()
     return 0

@@ -30,7 +30,7 @@ class MediaSettings:
     step_timeout_s: float = 30.0
     start_timeout_s: float = 60.0
     max_audio_hours: float = 24.0
-    #: how much a process may grow beyond what it needs to be ready
+    #: how much a process may grow for one file
     memory_limit_mb: int = 512
     #: segments of one file that may lie unread
     window: int = 8

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 
-from voxfleet.media.media_child import MediaChild, restart_delay_s
+from voxfleet.media.media_child import START_FAILED_STATUS, MediaChild, restart_delay_s
 from voxfleet.media.media_settings import MediaSettings, to_json
 from voxfleet.media.turn_file import read_turn
 from voxfleet.wire.child_process import ChildProcess, describe_exit, one_numeric_thread
@@ -20,6 +21,8 @@ from voxfleet.wire.child_process import ChildProcess, describe_exit, one_numeric
 _log = logging.getLogger(__name__)
 _STOP_GRACE_S = 1.0
 _LONGEST_TICK_S = 1.0
+_LAST_WORDS_LIMIT_S = 2.0
+_MAX_LOG_BYTES = 10_000_000
 _ENVIRONMENT = {
     **one_numeric_thread(),
     # a crash then names the place in the decoder
@@ -30,6 +33,8 @@ _ENVIRONMENT = {
 
 #: the process, the id of the file it was working on, and how it ended in words
 Lost = Callable[[MediaChild, str | None, str], None]
+#: the slot whose process did not get ready, and why in words
+Unstarted = Callable[[int, str], None]
 
 
 class MediaSupervisor:
@@ -40,12 +45,14 @@ class MediaSupervisor:
         turn_dir: Path,
         log_path: Path | None,
         lost: Lost,
+        unstarted: Unstarted,
     ) -> None:
         self._settings = settings
         self._address = address
         self._turn_dir = turn_dir
         self._log_path = log_path
         self._lost = lost
+        self._unstarted = unstarted
         self._stopping = False
         self.children: dict[str, MediaChild] = {}
 
@@ -55,11 +62,27 @@ class MediaSupervisor:
         for generation in count():
             if self._stopping:
                 return
-            child = await self._launch(f"media-{slot}.{generation}")
-            status = await child.process.wait()
-            self._bury(child, status)
-            failures = 0 if child.useful else failures + 1
+            useful = await self._live(slot, f"media-{slot}.{generation}")
+            failures = 0 if useful else failures + 1
             await asyncio.sleep(restart_delay_s(failures))
+
+    async def _live(self, slot: int, name: str) -> bool:
+        """One process from its start to its end; whether it was of use."""
+        try:
+            child = await self._launch(name)
+        except (OSError, RuntimeError) as fault:
+            # no memory, no descriptor, or (RuntimeError) no thread to wait for it in: later perhaps
+            _log.error("%s: could not be started: %s", name, fault)
+            reason = fault.strerror if isinstance(fault, OSError) else fault
+            self._unstarted(slot, f"a media process could not be started ({reason})")
+            return False
+        status = await child.process.wait()
+        if status == START_FAILED_STATUS:
+            await _heard(child.explained)
+        self._bury(child, status)
+        if not child.ready:
+            self._unstarted(slot, _why_unready(child, status))
+        return child.useful
 
     async def watch(self) -> None:
         """End the processes that owe a word and say none.
@@ -71,6 +94,7 @@ class MediaSupervisor:
             await asyncio.sleep(tick_s)
             for child in self.children.values():
                 self._look_at(child, tick_s)
+            self._cap_log()
 
     async def stop(self, ask: Callable[[MediaChild], Awaitable[object]]) -> None:
         """End every process: asked first, then told, then by force."""
@@ -104,13 +128,32 @@ class MediaSupervisor:
     def _bury(self, child: MediaChild, status: int) -> None:
         if self.children.pop(child.name, None) is None:
             return
-        turn_path = self._turn_path(child.name)
-        in_work = read_turn(turn_path)
-        turn_path.unlink(missing_ok=True)
+        in_work = self._take_turn(child)
         how = "hung" if child.hung else describe_exit(status)
         if not self._stopping:
             _log.warning("%s: %s while working on %s", child.name, how, in_work or "nothing")
         self._lost(child, in_work, how)
+
+    def _take_turn(self, child: MediaChild) -> str | None:
+        """The file it died on; nobody is blamed when that cannot be found out."""
+        path = self._turn_path(child.name)
+        in_work: str | None = None
+        try:
+            in_work = read_turn(path)
+            path.unlink(missing_ok=True)
+        except OSError as fault:
+            # what is left there goes when the next server starts
+            _log.error("%s: cannot read and remove its turn file: %s", child.name, fault)
+        return in_work
+
+    def _cap_log(self) -> None:
+        """Begin the log anew when it is long: hostile files must not fill the disk with it."""
+        try:
+            if self._log_path is not None and self._log_path.stat().st_size > _MAX_LOG_BYTES:
+                # the processes append, so they go on at the new end
+                os.truncate(self._log_path, 0)
+        except OSError as fault:
+            _log.debug("%s: cannot be shortened: %s", self._log_path, fault)
 
     async def _end(self, child: MediaChild, ask: Callable[[MediaChild], Awaitable[object]]) -> None:
         if child.ready:
@@ -121,3 +164,18 @@ class MediaSupervisor:
                 _log.info("%s: has not left by itself in %.0f s", child.name, _STOP_GRACE_S)
         status = await child.process.terminate(_STOP_GRACE_S)
         self._bury(child, status)
+
+
+async def _heard(word: asyncio.Event) -> None:
+    """What a process said last may still be on its way when its end is seen."""
+    try:
+        await asyncio.wait_for(word.wait(), _LAST_WORDS_LIMIT_S)
+    except TimeoutError:
+        _log.error("a media process ended without the reason it should have given")
+
+
+def _why_unready(child: MediaChild, status: int) -> str:
+    if child.start_failure is not None:
+        return child.start_failure.message
+    how = "hung" if child.hung else describe_exit(status)
+    return f"a media process {how}; the log says more"

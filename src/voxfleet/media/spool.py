@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from voxfleet.errors import StartError
@@ -35,7 +36,8 @@ def prepare(spool_dir: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a folder and all in it, or a file, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    while path.is_dir():
+        # whoever reads a segment removes it too, perhaps at this moment
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
+    path.unlink(missing_ok=True)

@@ -39,7 +39,10 @@ class TurnFile:
 
 
 def read_turn(path: Path) -> str | None:
-    """The name that was being worked on, or None."""
-    if not path.exists():
+    """The name that was being worked on, or None; raises OSError when that cannot be known."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return None
-    return path.read_bytes()[:_SIZE].rstrip(b"\0").decode() or None
+    # the dead process may have been made to write anything
+    return content[:_SIZE].rstrip(b"\0").decode(errors="replace") or None

@@ -8,13 +8,18 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from voxfleet.errors import StartError
+
+Made = TypeVar("Made")
+
+_SCRATCH_PREFIX = "voxfleet-scratch-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +44,66 @@ class DataDir:
     def logs(self) -> Path:
         return self.root / "logs"
 
-    @property
-    def models(self) -> Path:
-        return self.root / "models"
-
 
 @contextmanager
 def open_data_dir(root: Path) -> Iterator[DataDir]:
     """Create, lock and clear the folder; raises StartError when it cannot be used or is in use."""
     folder = DataDir(root.absolute())
-    try:
-        folder.root.mkdir(parents=True, exist_ok=True)
-        with (folder.root / "lock").open("a+") as lock:
-            _lock(lock, folder.root)
-            make_scratch(folder)
+    with _locked(folder.root):
+        _as_start_error(folder.root, lambda: make_scratch(folder))
+        try:
             yield folder
+        finally:
             clear_scratch(folder)
+
+
+@contextmanager
+def open_scratch_dir() -> Iterator[DataDir]:
+    """A folder for one command, gone afterwards; what killed commands left goes first."""
+    home = Path(tempfile.gettempdir())
+    for left_over in home.glob(f"{_SCRATCH_PREFIX}*"):
+        _remove_unless_in_use(left_over)
+    root = _as_start_error(home, lambda: Path(tempfile.mkdtemp(prefix=_SCRATCH_PREFIX)))
+    try:
+        with open_data_dir(root) as folder:
+            yield folder
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _remove_unless_in_use(left_over: Path) -> None:
+    """Whoever works in a scratch folder holds its lock; what is not ours is let be."""
+    try:
+        ours = left_over.lstat().st_uid == os.geteuid() and (left_over / "lock").is_file()
+        if ours and not left_over.is_symlink():
+            with _locked(left_over):
+                shutil.rmtree(left_over, ignore_errors=True)
+    except (OSError, StartError):
+        # gone by now, or in use: nothing to do here either way
+        return
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    with _as_start_error(root, lambda: _open_lock(root)) as lock:
+        _lock(lock, root)
+        yield
+
+
+def _open_lock(root: Path) -> IO[str]:
+    # sound lies here: nobody else may look, nor hold the lock
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    return os.fdopen(descriptor, "r+")
+
+
+def _as_start_error(root: Path, setup: Callable[[], Made]) -> Made:
+    try:
+        return setup()
     except OSError as fault:
         raise StartError(
             f"data directory {root}: {fault.strerror}; choose another with VOXFLEET_DATA_DIR"
+            " (for `voxfleet transcribe`: TMPDIR)"
         ) from fault
 
 

@@ -27,6 +27,12 @@ class Dispatcher:
         self._batches: set[asyncio.Task[None]] = set()
         self._batch_ids = count(1)
         self._loop: asyncio.Task[None] | None = None
+        self._refusal = "the dispatcher has not been started yet; try again later"
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing is taken in; empty while segments are dispatched."""
+        return self._refusal
 
     @property
     def waiting(self) -> int:
@@ -37,20 +43,23 @@ class Dispatcher:
         return self._queue.waiting_s
 
     def start(self) -> None:
+        self._refusal = ""
         self._loop = asyncio.create_task(self._dispatch(), name="dispatcher")
+        self._loop.add_done_callback(self._notice)
 
     async def stop(self) -> None:
         """Give up what waits and what is in work; everyone who waits is told."""
+        self._refusal = "the server is stopping; try again later"
         tasks = [task for task in (self._loop, *self._batches) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(NotReadyError("the server is stopping; try again later"))
+        self._refuse_all()
 
     async def recognise(self, segment: SpooledSegment, work_class: WorkClass) -> Hypothesis:
         """Wait for the segment's text. Cancelling the caller takes the segment out of the queue."""
+        if self._refusal:
+            raise NotReadyError(self._refusal)
         answer: asyncio.Future[Hypothesis] = asyncio.get_running_loop().create_future()
         self._answers[segment.id] = answer
         self._queue.add(Ticket(segment, work_class))
@@ -60,6 +69,20 @@ class Dispatcher:
         finally:
             self._queue.cancel(segment.id)
             del self._answers[segment.id]
+
+    def _notice(self, loop: asyncio.Task[None]) -> None:
+        """A loop that fails lets nobody wait for it: not who is here, not who comes later."""
+        fault = None if loop.cancelled() else loop.exception()
+        if fault is not None:
+            _log.critical("the dispatcher failed", exc_info=fault)
+            name = type(fault).__name__
+            self._refusal = f"the dispatcher failed ({name}); the server's log says more"
+            self._refuse_all()
+
+    def _refuse_all(self) -> None:
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(NotReadyError(self._refusal))
 
     async def _dispatch(self) -> None:
         while True:
@@ -87,7 +110,9 @@ class Dispatcher:
         task.add_done_callback(lambda done: self._forget(done, tickets))
 
     async def _compute(self, tickets: list[Ticket], room: Room) -> None:
-        batch = Batch(f"b{next(self._batch_ids)}", tuple(ticket.segment for ticket in tickets))
+        segments = tuple(ticket.segment for ticket in tickets)
+        suspect = any(ticket.suspect for ticket in tickets)
+        batch = Batch(f"b{next(self._batch_ids)}", segments, suspect)
         try:
             result = await self._pool.recognise(batch, room)
         except WorkerLostError as loss:

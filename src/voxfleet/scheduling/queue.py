@@ -13,7 +13,7 @@ from voxfleet.errors import RecognitionError, VoxfleetError, WorkerLostError
 
 #: worker deaths after which a segment is given up, whoever was to blame
 MAX_LOSSES = 5
-#: deaths of workers that held nothing else: then the segment itself is to blame
+#: deaths of workers that held nothing else and died of it: then the segment itself is to blame
 MAX_SOLO_LOSSES = 2
 
 _PRECEDENCE = tuple(WorkClass)
@@ -38,7 +38,7 @@ def after_loss(
     ticket: Ticket, worker_id: str, *, alone: bool, loss: WorkerLostError
 ) -> Ticket | VoxfleetError:
     """What becomes of a segment whose worker died: another try, or the error it ends with."""
-    solo_losses = ticket.solo_losses + int(alone)
+    solo_losses = ticket.solo_losses + int(alone and loss.blames_work)
     if solo_losses >= MAX_SOLO_LOSSES:
         return RecognitionError(
             f"the sound at {ticket.segment.start_s:.1f} s ended the model's process"

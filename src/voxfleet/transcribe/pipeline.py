@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -107,17 +109,37 @@ class TranscriptionService:
     def queue(self) -> QueueSnapshot:
         return QueueSnapshot(self._dispatcher.waiting, self._dispatcher.waiting_s, self._requests)
 
-    def admit(self) -> None:
-        """Raises OverloadError when one more request could only wait too long."""
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Hold a place while a request is received and answered; raises OverloadError."""
         refusal = refuse_crowd(self._load(), self._max_waiting)
         if refusal:
             raise refusal
+        self._requests += 1
+        try:
+            yield
+        finally:
+            self._requests -= 1
+
+    def ready(self) -> bool:
+        """Whether a request that comes now can be answered."""
+        return not self.reason()
+
+    def reason(self) -> str:
+        """Why a request that comes now cannot be answered; empty when it can."""
+        if self._dispatcher.refusal:
+            return self._dispatcher.refusal
+        if not self._media.ready:
+            return self._media.refusal or "no decoding process is ready"
+        snapshot = self._pool.snapshot()
+        if not snapshot.ready:
+            reasons = [worker.reason for worker in snapshot.workers if worker.reason]
+            return reasons[0] if reasons else f"no worker of {snapshot.model} is ready"
+        return ""
 
     async def transcribe(self, request: TranscribeRequest) -> Transcription:
         """The file's text; raises VoxfleetError. Cancelling the caller cancels all its work."""
         request = self._understood(request)
-        self.admit()
-        self._requests += 1
         begun_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(request.timeout_s):
@@ -128,8 +150,6 @@ class TranscriptionService:
                 " take; send a shorter file or send it as a job (POST /v1/jobs, where this"
                 " server has them)"
             ) from None
-        finally:
-            self._requests -= 1
         took_s = asyncio.get_running_loop().time() - begun_s
         _log.info(
             "request %s: %.1f s of sound in %.2f s", request.id, transcription.duration_s, took_s
@@ -149,22 +169,26 @@ class TranscriptionService:
             request.path, request.name, request.audio, request.work_class
         ) as file:
             info = await file.info()
-            self._refuse_length(request, info.duration_s)
+            if info.duration_s is not None:
+                self._refuse_length(request, info.duration_s, self._dispatcher.waiting_s)
             if request.listener:
                 request.listener.opened(info)
             pieces = await self._recognise(file, request)
         engine = self._pool.info
+        # thousands of pieces for ten hours: too much for the event loop
+        transcripts = await asyncio.to_thread(
+            stitch,
+            pieces,
+            file.duration_s,
+            request.recognition.language or _only(engine.languages),
+            file.channels,
+            request.audio.channel,
+        )
         return Transcription(
             model=engine.model,
             duration_s=file.duration_s,
-            transcripts=stitch(
-                pieces,
-                file.duration_s,
-                request.recognition.language or _only(engine.languages),
-                file.channels,
-                request.audio.channel,
-            ),
-            warnings=file.warnings,
+            transcripts=transcripts,
+            warnings=(*file.warnings, *unheard(request.recognition, engine)),
             options=request.recognition,
         )
 
@@ -174,7 +198,8 @@ class TranscriptionService:
         try:
             async with asyncio.TaskGroup() as tasks:
                 async for segment in file:
-                    self._refuse_length(request, file.decoded_s)
+                    # a header may be wrong or silent; what waits now is largely its own
+                    self._refuse_length(request, file.decoded_s, waiting_s=0.0)
                     await slots.acquire()
                     wanted = replace(segment, options=request.recognition)
                     task = tasks.create_task(self._piece(wanted, request))
@@ -195,10 +220,13 @@ class TranscriptionService:
             request.listener.recognised(segment, hypothesis)
         return segment, hypothesis
 
-    def _refuse_length(self, request: TranscribeRequest, duration_s: float | None) -> None:
-        if request.timeout_s is None or duration_s is None:
+    def _refuse_length(
+        self, request: TranscribeRequest, duration_s: float, waiting_s: float
+    ) -> None:
+        if request.timeout_s is None:
             return
-        refusal = refuse_length(request.name, duration_s, self._load(), request.timeout_s)
+        load = replace(self._load(), waiting_s=waiting_s)
+        refusal = refuse_length(request.name, duration_s, load, request.timeout_s)
         if refusal:
             raise refusal
 
@@ -207,6 +235,13 @@ class TranscriptionService:
         workers = max(1, sum(worker.state is WorkerState.READY for worker in snapshot.workers))
         rate = snapshot.rate or self._pool.info.speed * workers
         return Load(self._requests, workers, self._dispatcher.waiting_s, rate)
+
+
+def unheard(wanted: RecognitionOptions, engine: EngineInfo) -> tuple[str, ...]:
+    """Told rather than silently dropped: this model cannot be made to listen for words."""
+    if engine.hotwords or not wanted.hotwords:
+        return ()
+    return (f"hotwords: not used, as the model {engine.model} takes none",)
 
 
 def _only(languages: tuple[str, ...]) -> str | None:

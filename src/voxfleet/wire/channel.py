@@ -1,11 +1,15 @@
 """The sockets between the gateway and its child processes: ZeroMQ over `ipc://`, children dial in.
 
-Knows how a message travels and whom it came from; knows nothing of what it means. The socket's
-folder must be readable by its owner alone: whoever can open it can speak.
+Knows how a message travels and whom it came from; knows nothing of what it means. Whoever can open
+the socket can speak, so it is its owner's alone.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -17,20 +21,13 @@ from voxfleet.wire.messages import FromChild, ToChild
 
 #: the kernel's limit for a Unix socket's path (sun_path), less the closing zero
 _MAX_SOCKET_PATH_BYTES = 107
+#: where a socket goes whose own folder has too long a path
+_SHORT_PARENTS = (Path("/tmp"), Path("/dev/shm"))  # noqa: S108 - mkdtemp makes a private folder
+_log = logging.getLogger(__name__)
 
 _encoder = msgspec.msgpack.Encoder()
 _from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromChild)
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
-
-
-def endpoint(socket_path: Path) -> str:
-    """The ZeroMQ address of a socket file; raises StartError when the path is too long for one."""
-    if len(str(socket_path).encode()) > _MAX_SOCKET_PATH_BYTES:
-        raise StartError(
-            f"{socket_path}: the path of a socket may have {_MAX_SOCKET_PATH_BYTES} bytes at most;"
-            " choose a shorter data_dir"
-        )
-    return f"ipc://{socket_path}"
 
 
 class GarbledMessageError(msgspec.DecodeError):
@@ -42,10 +39,18 @@ class GarbledMessageError(msgspec.DecodeError):
 
 
 class Hub:
-    """The gateway's end (ROUTER): any number of children, each known by the name it was given."""
+    """The gateway's end (ROUTER): any number of children, each known by the name it was given.
+
+    A path too long for a socket is replaced by a private folder; children are told the `address`.
+    """
 
     def __init__(self, socket_path: Path) -> None:
-        self.address = endpoint(socket_path)
+        self._private_folder: Path | None = None
+        if not _fits(socket_path):
+            self._private_folder = _short_folder()
+            socket_path = self._private_folder / "socket"
+        self._path = socket_path
+        self.address = f"ipc://{socket_path}"
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         # a restarted child takes its name over from the dead one's connection
@@ -54,7 +59,14 @@ class Hub:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, 0)
         self._socket.setsockopt(zmq.RCVHWM, 0)
-        self._socket.bind(self.address)
+        try:
+            self._socket.bind(self.address)
+            socket_path.chmod(0o600)
+        except (zmq.ZMQError, OSError) as fault:
+            self._end()
+            raise StartError(
+                f"{socket_path}: no socket can be made there ({fault}); make its folder writable"
+            ) from None
 
     async def receive(self) -> tuple[str, FromChild]:
         """The next message and the name of the child it came from; raises GarbledMessageError."""
@@ -76,8 +88,32 @@ class Hub:
         return True
 
     def close(self) -> None:
+        """Also removes the socket's file, and the folder that was made for it."""
+        self._path.unlink(missing_ok=True)
+        self._end()
+
+    def _end(self) -> None:
         self._socket.close(linger=0)
         self._context.term()
+        if self._private_folder is not None:
+            shutil.rmtree(self._private_folder, ignore_errors=True)
+
+
+def _fits(socket_path: Path) -> bool:
+    return len(os.fsencode(socket_path)) <= _MAX_SOCKET_PATH_BYTES
+
+
+def _short_folder() -> Path:
+    """A new folder, its owner's alone, with a path short enough for a socket."""
+    for parent in (Path(tempfile.gettempdir()), *_SHORT_PARENTS):
+        if not _fits(parent / "voxfleet-12345678" / "socket"):
+            continue
+        try:
+            return Path(tempfile.mkdtemp(prefix="voxfleet-", dir=parent))
+        except OSError as fault:
+            _log.warning("no folder for a socket in %s: %s", parent, fault.strerror)
+    places = " nor ".join(map(str, _SHORT_PARENTS))
+    raise StartError(f"a folder for sockets can be made neither in {places}; make one writable")
 
 
 class Dial:

@@ -76,13 +76,14 @@ class Recognised(Message, frozen=True):
 class OpenFile(Message, frozen=True):
     """Decode `path` and cut it into segments, written as PCM files into `spool_dir`.
 
-    `name` is what the client calls the file (for messages only, never opened). The first
-    `skip_segments` segments were delivered by a process that died: count them, do not write them.
-    At most `window` segments may lie unread; `Granted` allows more.
+    `path` is bytes, as names of files need not be text; `name` is what the client calls the file
+    (for messages only, never opened). The first `skip_segments` segments were delivered by a
+    process that died: count them, do not write them. At most `window` segments may lie unread;
+    `Granted` allows more.
     """
 
     file_id: str
-    path: str
+    path: bytes
     name: str
     spool_dir: str
     work_class: WorkClass

@@ -1,0 +1,172 @@
+"""Uploads over ASGI: their limits, their places, their files, and that none stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.integration.standin_service import StandInService, fault_of
+from voxfleet.errors import OverloadError
+from voxfleet.gateway.api_schemas import GatewaySettings
+from voxfleet.gateway.http_app import create_app
+from voxfleet.gateway.uploads import _SpoolFile
+
+SOUND = b"RIFF and so on"
+FILE = {"file": ("talk.wav", SOUND)}
+TRANSCRIBE = "/v1/audio/transcriptions"
+
+
+@pytest.fixture
+def service() -> StandInService:
+    return StandInService()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Path]:
+    """Where uploads lie; after every test there must be none left."""
+    folder = tmp_path / "uploads"
+    yield folder
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def app(service: StandInService, spool: Path) -> FastAPI:
+    return create_app(service, GatewaySettings(spool, "9.9", max_upload_mb=2))
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as made:
+        yield made
+
+
+async def test_the_upload_is_for_its_owner_only(
+    client: httpx.AsyncClient, service: StandInService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+    opened = os.open
+
+    def noting(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        modes.append(mode)
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr("voxfleet.gateway.uploads.os.open", noting)
+    assert (await client.post(TRANSCRIBE, files=FILE)).status_code == 200
+    assert modes == [0o600]
+
+
+async def test_a_hostile_file_name_names_no_path(
+    client: httpx.AsyncClient, service: StandInService, spool: Path
+) -> None:
+    files = {"file": ("../../evil\n.wav", SOUND)}
+    assert (await client.post(TRANSCRIBE, files=files)).status_code == 200
+    asked = service.asked[0]
+    assert asked.path.parent == spool
+    assert asked.path.suffix == ".upload"
+    assert "/" not in asked.name
+
+
+async def test_too_large_by_its_headers_alone(client: httpx.AsyncClient) -> None:
+    response = await client.post(
+        TRANSCRIBE,
+        content=b"",
+        headers={"content-type": "multipart/form-data; boundary=x", "content-length": "9" * 30},
+    )
+    assert fault_of(response)[:2] == (413, "audio_too_large")
+    assert response.headers["connection"] == "close"
+
+
+async def test_too_large_while_it_arrives_with_no_length_said(client: httpx.AsyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        for _ in range(5):
+            yield bytes(1_000_000)
+
+    response = await client.post(
+        TRANSCRIBE,
+        content=endless(),
+        headers={"content-type": "multipart/form-data; boundary=x"},
+    )
+    assert fault_of(response)[:2] == (413, "audio_too_large")
+
+
+async def test_a_full_queue_refuses_before_anything_is_read(
+    client: httpx.AsyncClient, service: StandInService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voxfleet.gateway.uploads.os.open", pytest.fail)
+    service.refusal = OverloadError("the queue is full", retry_after_s=7.5)
+    response = await client.post(TRANSCRIBE, files=FILE)
+    assert fault_of(response)[:2] == (503, "overloaded")
+    assert response.headers["retry-after"] == "8"
+
+
+async def test_an_upload_holds_its_place_until_it_has_ended(
+    client: httpx.AsyncClient, service: StandInService
+) -> None:
+    service.max_places = 1
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        begun.set()
+        await go_on.wait()
+        yield b"not a form"
+
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    slowly = asyncio.create_task(client.post(TRANSCRIBE, content=slow(), headers=form))
+    await begun.wait()
+    assert fault_of(await client.post(TRANSCRIBE, files=FILE))[:2] == (503, "overloaded")
+    go_on.set()
+    assert fault_of(await slowly)[:2] == (400, "bad_request")
+    assert (await client.post(TRANSCRIBE, files=FILE)).status_code == 200
+
+
+async def test_files_are_touched_in_threads_only(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+
+    def noted(call: Callable[..., object]) -> Callable[..., object]:
+        def noting(*args: object, **kwargs: object) -> object:
+            threads.add(threading.get_ident())
+            return call(*args, **kwargs)
+
+        return noting
+
+    for name in ("open", "write", "close"):
+        monkeypatch.setattr(os, name, noted(getattr(os, name)))
+    for name in ("mkdir", "unlink"):
+        monkeypatch.setattr(Path, name, noted(getattr(Path, name)))
+    response = await client.post(TRANSCRIBE, files=FILE)
+    monkeypatch.undo()
+    assert response.status_code == 200
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+def test_a_write_that_comes_after_the_end_makes_no_file(tmp_path: Path) -> None:
+    # as when the task was cancelled before its thread began
+    late = _SpoolFile(tmp_path / "uploads" / "x.upload")
+    late.discard()
+    late.write(bytearray(b"sound"))
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_full_disk_is_an_overload(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("voxfleet.gateway.uploads.os.write", full)
+    response = await client.post(TRANSCRIBE, files=FILE)
+    assert fault_of(response)[:2] == (503, "overloaded")
+    assert "disk" in response.json()["error"]["message"]
