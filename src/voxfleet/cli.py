@@ -154,7 +154,8 @@ def main() -> None:
     try:
         app()
     except VoxfleetError as fault:
-        sys.stderr.write(f"voxfleet: {fault.message}\n")
+        if sys.stderr is not None:
+            sys.stderr.write(f"voxfleet: {fault.message}\n")
         sys.exit(2 if fault.fault is Fault.CLIENT else 1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -75,6 +75,8 @@ def find_inputs(words: Sequence[str]) -> list[Path]:
 
 
 def _meaning(word: str) -> Iterator[Path]:
+    if not word:
+        raise UsageError("'' names no file; name a file, a folder, a pattern or -")
     path = Path(word)
     if path == STANDARD_INPUT or _is(path.is_file):
         yield path

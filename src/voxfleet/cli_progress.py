@@ -143,9 +143,12 @@ class SilentDisplay:
     def ended(self, path: Path, duration_s: float | None) -> None: ...
 
     def say(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
 
 
 def make_display(inputs: tuple[Path, ...], wanted: bool) -> BarDisplay | SilentDisplay:
-    return BarDisplay(inputs) if wanted and sys.stderr.isatty() else SilentDisplay()
+    # there is no stderr at all where the shell has closed it
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return BarDisplay(inputs) if wanted and terminal else SilentDisplay()

@@ -42,7 +42,7 @@ async def keep_standard_input(place: Path) -> None:
     try:
         await done
     except OSError as fault:
-        raise UsageError(f"standard input cannot be kept in {place}: {fault.strerror}") from fault
+        raise UsageError(f"standard input cannot be read and kept: {fault.strerror}") from fault
 
 
 def _copy(place: Path) -> None:

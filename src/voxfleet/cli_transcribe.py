@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import signal
 import stat
 import sys
@@ -106,6 +107,8 @@ def run_transcribe(settings: Settings, wishes: Wishes) -> int:
     Raises InterruptedBySignal when all that was started has ended.
     """
     order = make_order(settings, wishes)
+    if sys.stdout is None and not order.outputs:
+        raise UsageError("standard output is closed; name a folder with --output-dir")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a file's name may hold bytes that are no text, and a terminal may know no Chinese
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -134,7 +137,11 @@ def _cancel_on_signal(stops: list[int]) -> None:
         stops.append(number)
         task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    stops_for = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        # the terminal was closed, and nobody (nohup) said to go on without it
+        stops_for.append(signal.SIGHUP)
+    for number in stops_for:
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
 
 
@@ -249,8 +256,19 @@ def _deliver(order: Order, path: Path, transcription: Transcription) -> None:
     if place:
         _write(place, body)
     else:
-        sys.stdout.write(_labelled(path, body, order))
+        _print(_labelled(path, body, order))
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text)
         sys.stdout.flush()
+    except BrokenPipeError:
+        # whoever read has gone; the flush at our exit must find an open end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise InterruptedBySignal(signal.SIGPIPE) from None
+    except OSError as fault:
+        raise UsageError(f"standard output: cannot be written: {fault.strerror}") from fault
 
 
 def _labelled(path: Path, body: str, order: Order) -> str:

@@ -45,6 +45,21 @@ def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+async def test_sound_is_not_blamed_for_signals_from_outside(tmp_path: Path) -> None:
+    async with local_pool(FakeOptions(fixed_s=0.4), restarts=QUICK) as rig:
+        dispatcher = Dispatcher(rig.pool)
+        dispatcher.start()
+        sound = spool(tmp_path, SOUND)
+        asked = asyncio.create_task(dispatcher.recognise(sound, WorkClass.INTERACTIVE))
+        killed: list[int] = []
+        for _ in range(3):
+            await until(lambda: rig.row().busy and rig.pid() not in killed)
+            killed.append(rig.pid())
+            os.kill(killed[-1], signal.SIGKILL)
+        assert (await asyncio.wait_for(asked, LIMIT_S)).text == TEXT
+        await dispatcher.stop()
+
+
 async def test_killed_while_computing(tmp_path: Path) -> None:
     sound = spool(tmp_path, SOUND, hotwords=("stay",))
     async with local_pool(FakeOptions(fault="hang@stay")) as rig:

@@ -112,6 +112,7 @@ def test_one_bad_file_is_named_and_the_others_are_done(clips: list[Path], tmp_pa
         ["transcribe", "x.wav", "--vad", "loud"],
         ["transcribe", "x.wav", "--no-such-flag"],
         ["transcribe", "*.nothing-like-this"],
+        ["transcribe", ""],
         ["serve", "--port", "99999"],
         ["serve", "--config", "gone.toml"],
         ["config", "check", "--config", "gone.toml"],
@@ -172,6 +173,44 @@ def test_an_output_folder_that_is_a_file_is_a_wrong_command(clips: list[Path]) -
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("redirection", "status", "said"),
+    [
+        (">&-", 2, "standard output is closed"),
+        (">/dev/full", 1, "standard output: cannot be written"),
+        ("| true", 0, ""),
+        ("2>&-", 0, ""),
+        ("<&-", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(
+    clips: list[Path], redirection: str, status: int, said: str
+) -> None:
+    line = f"{sys.executable} -m voxfleet.cli transcribe {clips[0]} {clips[1]} {redirection}"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"VOXFLEET_MODEL": "fake"},
+    )
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_standard_input_that_is_closed_is_one_line() -> None:
+    line = f"{sys.executable} -m voxfleet.cli transcribe - --model fake <&-"
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "standard input" in done.stderr
+
+
 def test_waiting_for_standard_input_can_be_interrupted(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "transcribe", "-"],
@@ -201,7 +240,7 @@ def test_nothing_is_left_behind(clips: list[Path], tmp_path: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_ends_at_once_and_leaves_nothing(tmp_path: Path, number: int) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -240,7 +240,8 @@ class LocalPool:
     def _mourn(self, slot: WorkerSlot, how: str) -> None:
         work = self._work.get(slot.id)
         if work is not None:
-            loss = WorkerLostError(f"worker {slot.id} {how}", blames_work=work.blamed)
+            blamed = work.blamed and not self._keepers[slot.id].killed_from_outside
+            loss = WorkerLostError(f"worker {slot.id} {how}", blames_work=blamed)
             self._end_work(slot, loss)
         fault = self._keepers[slot.id].start_fault
         if self._info is None and fault is not None:

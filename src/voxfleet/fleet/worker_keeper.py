@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,7 +65,16 @@ class WorkerKeeper:
         self._process: ChildProcess | None = None
         self._kill_reason = ""
         self._start_fault: VoxfleetError | None = None
+        self._exit_status: int | None = None
         self._explained = asyncio.Event()
+
+    @property
+    def killed_from_outside(self) -> bool:
+        """The last life was ended by somebody's signal, not by ours nor by what it was doing.
+
+        The kernel's own SIGKILL for memory looks the same, and is given the same benefit.
+        """
+        return self._exit_status in (-signal.SIGKILL, -signal.SIGTERM) and not self._kill_reason
 
     @property
     def start_fault(self) -> VoxfleetError | None:
@@ -104,6 +114,7 @@ class WorkerKeeper:
         """One life: how it ended, or None when it was ended because all must stop."""
         self.slot.begin_life()
         self._kill_reason = ""
+        self._exit_status = None
         self._start_fault = None
         self._explained.clear()
         try:
@@ -120,6 +131,7 @@ class WorkerKeeper:
         finally:
             alarm.cancel()
             self._process = None
+        self._exit_status = status
         return None if status is None else await self._how(status)
 
     async def _how(self, status: int) -> str:

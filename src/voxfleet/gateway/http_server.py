@@ -48,19 +48,22 @@ def _bind_fault(host: str, port: int, fault: OSError) -> str:
     return f"cannot listen on {host}:{port}: {fault.strerror}; pass --host and --port"
 
 
+def _stop_signals() -> tuple[signal.Signals, ...]:
+    """A closed terminal is a stop as well, unless we were told to outlive it (nohup)."""
+    stops = (signal.SIGINT, signal.SIGTERM)
+    outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return stops if outlives else (*stops, signal.SIGHUP)
+
+
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # uvicorn would raise the signal again after its own shutdown, in the middle of ours
+        # uvicorn would raise the signal again after its own shutdown, in the middle of ours; and
+        # the handlers stay until the loop closes, as one more signal would cut ours short
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
-        for number in signals:
+        for number in _stop_signals():
             loop.add_signal_handler(number, self._stop_or_force)
-        try:
-            yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+        yield
 
     def _stop_or_force(self) -> None:
         self.force_exit = self.should_exit
