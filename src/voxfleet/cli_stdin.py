@@ -6,7 +6,9 @@ Knows nothing of sound. Waiting for input can be cancelled at any time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -17,6 +19,9 @@ _BLOCK_BYTES = 1 << 20
 
 async def keep_standard_input(place: Path) -> None:
     """Copy all of standard input to a file; raises UsageError when it cannot be kept."""
+    if sys.stdin is None:
+        # its descriptor may be anybody's by now
+        raise UsageError("standard input is closed; name a file or send one by a pipe")
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -34,7 +39,8 @@ async def keep_standard_input(place: Path) -> None:
             _copy(place)
         except OSError as error:
             fault = error
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):
+            # raised where the loop has closed meanwhile: then nobody waits
             loop.call_soon_threadsafe(tell, fault)
 
     # a daemon, for nothing can wake a thread that waits for a terminal or a silent pipe

@@ -227,6 +227,14 @@ def test_waiting_for_standard_input_can_be_interrupted(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_hotwords_that_are_no_text_fail_at_once_and_cost_nobody_else(clips: list[Path]) -> None:
+    done = run("transcribe", *clips, "--hotwords", os.fsdecode(b"\xff"))
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 3
+    assert "not valid text" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_hotwords_that_are_not_used_are_said_so(clips: list[Path]) -> None:
     done = run("transcribe", clips[0], "--model", "pocketsphinx", "--hotwords", "acme")
     assert done.returncode == 0

@@ -91,17 +91,23 @@ def test_scratch_of_a_killed_command_goes_and_of_a_living_one_stays(temp_home: P
     for folder in (dead, other):
         folder.mkdir()
     (dead / "lock").touch()
+    os.utime(dead / "lock", (0, 0))
+    young = temp_home / "voxfleet-scratch-young"
+    young.mkdir()
+    (young / "lock").touch()
     (other / "mine").touch()
     with open_scratch_dir() as living, open_scratch_dir():
         assert living.spool.is_dir()
         assert not dead.exists()
         assert (other / "mine").exists()
+        assert young.exists()
 
 
 def test_a_link_in_the_temp_folder_is_not_followed(temp_home: Path, tmp_path: Path) -> None:
     precious = temp_home / "precious"
     precious.mkdir()
     (precious / "lock").touch()
+    os.utime(precious / "lock", (0, 0))
     (temp_home / "voxfleet-scratch-link").symlink_to(precious)
     with open_scratch_dir():
         pass
@@ -112,3 +118,20 @@ def test_the_lock_is_closed_to_others(tmp_path: Path) -> None:
     with open_data_dir(tmp_path / "new"):
         assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
         assert (tmp_path / "new" / "lock").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"t\xff"), "x" * 300])
+def test_a_name_that_cannot_be_used_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StartError) as caught, open_data_dir(tmp_path / name):
+        pass
+    assert caught.value.message.isprintable()
+
+
+def test_a_disk_that_takes_nothing_is_one_clear_line(tmp_path: Path) -> None:
+    line = f"ulimit -f 0; {sys.executable} -m voxfleet.cli serve --data-dir {tmp_path} --port 0"
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert str(tmp_path) in done.stderr

@@ -15,7 +15,14 @@ from pathlib import Path
 
 from voxfleet.core import Batch, EngineInfo
 from voxfleet.engines.catalog import EngineOptions
-from voxfleet.errors import NotReadyError, StartError, VoxfleetError, WorkerLostError, rebuild
+from voxfleet.errors import (
+    NotReadyError,
+    RequestError,
+    StartError,
+    VoxfleetError,
+    WorkerLostError,
+    rebuild,
+)
 from voxfleet.fleet.batch_messages import recognise_message, result_of
 from voxfleet.fleet.rate_meter import BatchLimit, RateMeter
 from voxfleet.fleet.room_line import RoomLine
@@ -143,7 +150,12 @@ class LocalPool:
                 f"worker {room.worker_id} was lost before it got the batch", blames_work=False
             )
         work = self._begin_work(slot, batch)
-        if not await self._hub.send(slot.name, recognise_message(batch)):
+        try:
+            sent = await self._hub.send(slot.name, recognise_message(batch))
+        except UnicodeEncodeError as fault:
+            self._abandon(slot)
+            raise RequestError(f"hotwords: not valid text ({fault.reason}); use UTF-8") from fault
+        if not sent:
             work.blamed = False
             self._keepers[slot.id].kill("is not connected any more")
         # a caller who goes away leaves the worker to finish; its answer then finds nobody
@@ -175,6 +187,14 @@ class LocalPool:
         self._work[slot.id].blamed = limit.learned
         hung = f"hung: it gave no answer to a batch in {limit.limit_s:.3g} s"
         self._keepers[slot.id].kill(hung)
+
+    def _abandon(self, slot: WorkerSlot) -> None:
+        """The worker never got the batch: it is as free as before."""
+        work = self._work.pop(slot.id)
+        work.alarm.cancel()
+        work.answer.cancel()
+        slot.finish_batch()
+        self._line.serve()
 
     def _end_work(self, slot: WorkerSlot, outcome: BatchResult | VoxfleetError) -> None:
         work = self._work.pop(slot.id, None)

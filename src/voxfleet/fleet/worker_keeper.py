@@ -74,7 +74,9 @@ class WorkerKeeper:
 
         The kernel's own SIGKILL for memory looks the same, and is given the same benefit.
         """
-        return self._exit_status in (-signal.SIGKILL, -signal.SIGTERM) and not self._kill_reason
+        # 0 is a worker that heeded a SIGTERM: it leaves in order
+        outside = (0, -signal.SIGKILL, -signal.SIGTERM)
+        return self._exit_status in outside and not self._kill_reason
 
     @property
     def start_fault(self) -> VoxfleetError | None:
@@ -119,8 +121,9 @@ class WorkerKeeper:
         self._explained.clear()
         try:
             self._process = process = await self._spawn()
-        except OSError as fault:
-            return f"could not be started: {fault.strerror}"
+        except (OSError, RuntimeError) as fault:
+            # no memory, no descriptor, or (RuntimeError) no thread to wait for it in
+            return f"could not be started: {fault}"
         self.slot.pid = process.pid
         timeout_s = self._settings.start_timeout_s
         alarm = asyncio.get_running_loop().call_later(timeout_s, self._late, timeout_s)

@@ -9,17 +9,19 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from voxfleet.errors import StartError
 
 Made = TypeVar("Made")
 
 _SCRATCH_PREFIX = "voxfleet-scratch-"
+_SCRATCH_GRACE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def open_data_dir(root: Path) -> Iterator[DataDir]:
 @contextmanager
 def open_scratch_dir() -> Iterator[DataDir]:
     """A folder for one command, gone afterwards; what killed commands left goes first."""
-    home = Path(tempfile.gettempdir())
+    home = _as_start_error(Path("TMPDIR"), lambda: Path(tempfile.gettempdir()))
     for left_over in home.glob(f"{_SCRATCH_PREFIX}*"):
         _remove_unless_in_use(left_over)
     root = _as_start_error(home, lambda: Path(tempfile.mkdtemp(prefix=_SCRATCH_PREFIX)))
@@ -72,10 +74,14 @@ def open_scratch_dir() -> Iterator[DataDir]:
 
 
 def _remove_unless_in_use(left_over: Path) -> None:
-    """Whoever works in a scratch folder holds its lock; what is not ours is let be."""
+    """Whoever works in a scratch folder holds its lock; what is not ours is let be.
+
+    A young folder may belong to a command that is just about to take its lock.
+    """
     try:
-        ours = left_over.lstat().st_uid == os.geteuid() and (left_over / "lock").is_file()
-        if ours and not left_over.is_symlink():
+        ours = left_over.lstat().st_uid == os.geteuid() and not left_over.is_symlink()
+        age_s = time.time() - (left_over / "lock").stat().st_mtime
+        if ours and age_s > _SCRATCH_GRACE_S:
             with _locked(left_over):
                 shutil.rmtree(left_over, ignore_errors=True)
     except (OSError, StartError):
@@ -85,16 +91,24 @@ def _remove_unless_in_use(left_over: Path) -> None:
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    with _as_start_error(root, lambda: _open_lock(root)) as lock:
-        _lock(lock, root)
+    lock = _as_start_error(root, lambda: _open_lock(root))
+    try:
+        _as_start_error(root, lambda: _lock(lock, root))
         yield
+    finally:
+        os.close(lock)
 
 
-def _open_lock(root: Path) -> IO[str]:
+def _open_lock(root: Path) -> int:
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        raise StartError(
+            f"data directory {root!a}: its name is not UTF-8; choose another"
+        ) from None
     # sound lies here: nobody else may look, nor hold the lock
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    return os.fdopen(descriptor, "r+")
+    return os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _as_start_error(root: Path, setup: Callable[[], Made]) -> Made:
@@ -120,16 +134,14 @@ def clear_scratch(folder: DataDir) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _lock(lock: IO[str], root: Path) -> None:
+def _lock(lock: int, root: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        lock.seek(0)
-        owner = lock.read().strip() or "another process"
+        owner = os.pread(lock, 20, 0).decode(errors="replace").strip() or "another process"
         raise StartError(
             f"data directory {root} is in use by process {owner}; stop that server or choose"
             " another directory with VOXFLEET_DATA_DIR"
         ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
