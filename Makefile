@@ -8,7 +8,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint c
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fix bench bench-server docs clean test-parity
+.PHONY: help setup run test lint fix bench bench-server bench-long docs clean test-parity
 
 help: ## list the chores
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ bench: $(VENV)/.test ## measure decoding and speech detection, per core
 
 bench-server: $(VENV)/.test ## measure a running server: speed, /health meanwhile, memory
 	@exec $(BIN)/python bench/server_load.py $(ARGS)
+
+bench-long: $(VENV)/.test ## measure a 10-hour recording: memory, and the wait of a short one
+	@exec $(BIN)/python bench/long_recording.py $(ARGS)
 
 docs: $(VENV)/.base ## write the generated parts of docs/ anew
 	@exec $(BIN)/python scripts/make_docs.py
