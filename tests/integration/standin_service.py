@@ -27,6 +27,10 @@ from voxfleet.transcribe.pipeline import TranscribeRequest
 MAIN = EngineInfo("main", ("en", "zh"), 10, word_times=True, hotwords=True, aliases=("m",))
 PLAIN = EngineInfo("org/plain", ("en",), 10)
 
+SOUND = b"RIFF and so on"
+FILE = {"file": ("talk.wav", SOUND)}
+TRANSCRIBE = "/v1/audio/transcriptions"
+
 
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()

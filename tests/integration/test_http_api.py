@@ -6,47 +6,20 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from tests.integration.standin_service import StandInService, digest, fault_of
+from tests.integration.standin_service import (
+    FILE,
+    SOUND,
+    TRANSCRIBE,
+    StandInService,
+    digest,
+    fault_of,
+)
 from voxfleet.core import ChannelMode, RawPcm
 from voxfleet.errors import CorruptAudioError, EngineFaultError, VoxfleetError
-from voxfleet.gateway.api_schemas import GatewaySettings
-from voxfleet.gateway.http_app import create_app
-
-SOUND = b"RIFF and so on"
-FILE = {"file": ("talk.wav", SOUND)}
-TRANSCRIBE = "/v1/audio/transcriptions"
-
-
-@pytest.fixture
-def service() -> StandInService:
-    return StandInService()
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Path]:
-    """Where uploads lie; after every test there must be none left."""
-    folder = tmp_path / "uploads"
-    yield folder
-    assert not folder.exists() or list(folder.iterdir()) == []
-
-
-@pytest.fixture
-def app(service: StandInService, spool: Path) -> FastAPI:
-    return create_app(service, GatewaySettings(spool, "9.9", max_upload_mb=2))
-
-
-@pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as made:
-        yield made
 
 
 async def test_every_byte_of_a_file_arrives(
