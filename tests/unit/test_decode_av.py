@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.unit.made_sound import decoded, encoded, int16_tone, loudest_hz, vide
 from voxfleet.audio.av_safety import DECODERS, OPEN_OPTIONS, ReadOnlyBytes
 from voxfleet.audio.containers import MATROSKA, MP4
 from voxfleet.audio.decode import open_audio
+from voxfleet.core import SAMPLE_RATE_HZ
 from voxfleet.errors import NotAudioError, UnsupportedAudioError
 
 
@@ -193,3 +195,16 @@ def test_only_a_length_the_file_knows_is_told(tmp_path: Path) -> None:
     assert known["mp3"] == pytest.approx(3.0, abs=0.1)
     assert known["ipod"] == pytest.approx(3.0, abs=0.1)
     assert known["adts"] is None
+
+
+def test_amr_wb_is_decoded(tmp_path: Path) -> None:
+    # no encoder of ours writes it: 23.85 kbit/s speech frames of chance bits, 20 ms each
+    chance = random.Random(1)
+    frames = b"".join(b"\x44" + chance.randbytes(60) for _ in range(150))
+    path = tmp_path / "call.awb"
+    path.write_bytes(b"#!AMR-WB\n" + frames)
+    with open_audio(path, path.name) as stream:
+        samples = stream.read(10 * SAMPLE_RATE_HZ)
+        assert stream.info.codec == "amr_wb"
+    assert len(samples) == 3 * SAMPLE_RATE_HZ
+    assert np.abs(samples).max() > 1000
