@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import struct
 from pathlib import Path
 
@@ -199,8 +198,8 @@ def test_only_a_length_the_file_knows_is_told(tmp_path: Path) -> None:
 
 def test_amr_wb_is_decoded(tmp_path: Path) -> None:
     # no encoder of ours writes it: 23.85 kbit/s speech frames of chance bits, 20 ms each
-    chance = random.Random(1)
-    frames = b"".join(b"\x44" + chance.randbytes(60) for _ in range(150))
+    chance = np.random.default_rng(1)
+    frames = b"".join(b"\x44" + chance.bytes(60) for _ in range(150))
     path = tmp_path / "call.awb"
     path.write_bytes(b"#!AMR-WB\n" + frames)
     with open_audio(path, path.name) as stream:
