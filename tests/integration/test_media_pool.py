@@ -213,9 +213,13 @@ async def test_a_file_that_needs_too_much_memory_fails_and_the_process_lives(
 
 async def test_files_are_shared_among_the_processes(tmp_path: Path) -> None:
     async with running_pool(MediaSettings(processes=2)) as rig:
-        await until(lambda: len(rig.processes()) == 2)
+        await until(lambda: sum(child.ready for child in rig.pool.children()) == 2)
         long_path = write_stillness(tmp_path / "long.wav", 3)
         files = [rig.pool.open(long_path, f"{index}.wav", ENERGY) for index in range(2)]
+        assert [list(child.files.values()) for child in rig.pool.children()] in (
+            [[files[0]], [files[1]]],
+            [[files[1]], [files[0]]],
+        )
         await until(lambda: all(file.decoded_s > 60 for file in files))
         for file in files:
             await file.close()

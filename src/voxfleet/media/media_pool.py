@@ -120,7 +120,7 @@ class MediaPool:
     @property
     def ready(self) -> bool:
         """Whether a file that comes now is decoded at once."""
-        return not self._closed and any(child.able for child in self._children())
+        return not self._closed and any(child.able for child in self.children())
 
     @property
     def refusal(self) -> str:
@@ -179,9 +179,9 @@ class MediaPool:
         self._files.pop(file.id, None)
 
     def _holder(self, file: MediaFile) -> MediaChild | None:
-        return next((child for child in self._children() if file.id in child.files), None)
+        return next((child for child in self.children() if file.id in child.files), None)
 
-    def _children(self) -> Iterable[MediaChild]:
+    def children(self) -> Iterable[MediaChild]:
         return self._supervisor.children.values() if self._supervisor else ()
 
     async def _receive(self, hub: Hub) -> None:
@@ -228,7 +228,7 @@ class MediaPool:
     def _assign(self) -> None:
         """Give the files that wait to the processes that are ready."""
         while self._waiting:
-            child = least_loaded(self._children(), self._waiting[0].work_class)
+            child = least_loaded(self.children(), self._waiting[0].work_class)
             if child is None:
                 return
             file = self._waiting.pop(0)
