@@ -8,10 +8,11 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint c
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fix bench bench-server bench-long docs clean test-parity
+.PHONY: help setup run test lint fix bench bench-server bench-long bench-paraformer \
+	bench-paraformer-gpu docs clean test-parity
 
 help: ## list the chores
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
 	@echo 'PYTHON=python3.12 chooses the Python of a new .venv; ARGS="..." passes flags on.'
 
 setup: $(VENV)/.lint ## install everything that working on voxfleet needs into .venv
@@ -41,6 +42,12 @@ bench-server: $(VENV)/.test ## measure a running server: speed, /health meanwhil
 
 bench-long: $(VENV)/.test ## measure a 10-hour recording: memory, and the wait of a short one
 	@exec $(BIN)/python bench/long_recording.py $(ARGS)
+
+bench-paraformer: $(PARITY)/.installed ## measure Paraformer beside FunASR, same weights and recordings
+	@PYTHONPATH=. exec $(PARITY)/bin/python bench/paraformer_speed.py $(ARGS)
+
+bench-paraformer-gpu: $(VENV)/.test ## measure Paraformer on an NVIDIA GPU, as a share of its matrix rate
+	@PYTHONPATH=. exec $(BIN)/python bench/paraformer_gpu.py $(ARGS)
 
 docs: $(VENV)/.base ## write the generated parts of docs/ anew
 	@exec $(BIN)/python scripts/make_docs.py

@@ -6,28 +6,33 @@ Knows the order of starting and stopping; does no work of its own.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from voxfleet.config import Settings
 from voxfleet.core import EngineInfo
-from voxfleet.engines.catalog import EngineOptions, require_engine
+from voxfleet.engines.catalog import EngineOptions, is_folder, require_engine
 from voxfleet.engines.fake_options import FakeOptions
+from voxfleet.engines.text_catalog import TextEngineOptions
 from voxfleet.fleet.local_pool import LocalPool
+from voxfleet.fleet.text_pool import TextPool
 from voxfleet.gateway.api_schemas import GatewaySettings
 from voxfleet.gateway.http_app import create_app
 from voxfleet.gateway.http_server import HttpServer, bind
 from voxfleet.media.media_pool import MediaPool
 from voxfleet.media.media_settings import MediaSettings
+from voxfleet.models.local_models import find_paraformer_large
 from voxfleet.observe.data_dir import DataDir, open_data_dir, open_scratch_dir
 from voxfleet.observe.logs import configure_logging
 from voxfleet.transcribe.pipeline import TranscriptionService
 
-#: what `model = ""` means while no other model is there
+#: what `model = ""` means where no Paraformer-large is found
 BUNDLED_MODEL = "pocketsphinx"
 
 
@@ -94,11 +99,37 @@ def _make_service(settings: Settings, folder: DataDir) -> TranscriptionService:
         start_timeout_s=settings.worker.start_timeout_s,
         min_batch_timeout_s=settings.worker.min_batch_timeout_s,
     )
-    return TranscriptionService(media, pool, settings.queue.max_waiting)
+    return TranscriptionService(
+        media, pool, settings.queue.max_waiting, _make_text_pool(settings, folder)
+    )
+
+
+def _make_text_pool(settings: Settings, folder: DataDir) -> TextPool | None:
+    """None where no text engine is wanted: then there is no process for it either."""
+    options = text_engine_options(settings)
+    if not options.names:
+        return None
+    return TextPool(
+        options,
+        socket_path=folder.run / "texts",
+        log_dir=folder.logs,
+        start_timeout_s=settings.worker.start_timeout_s,
+        hung_after_s=settings.worker.min_batch_timeout_s,
+    )
 
 
 def _model(settings: Settings) -> str:
-    return settings.model or BUNDLED_MODEL
+    """The name of a model, or the full path of a checkpoint's folder."""
+    if settings.model:
+        named = str(Path(settings.model).expanduser())
+        return str(Path(named).absolute()) if is_folder(named) else settings.model
+    present = find_paraformer_large(settings.data_dir, os.environ)
+    return str(present) if present and _has_torch() else BUNDLED_MODEL
+
+
+def _has_torch() -> bool:
+    # found, not imported: this process never needs it
+    return find_spec("torch") is not None
 
 
 def engine_options(settings: Settings) -> EngineOptions:
@@ -106,6 +137,19 @@ def engine_options(settings: Settings) -> EngineOptions:
         model=_model(settings),
         device=settings.device,
         fake=FakeOptions(**settings.fake.model_dump()),
+        precision=settings.precision,
+        # several instances share the cores instead of fighting for them
+        threads=max(1, len(os.sched_getaffinity(0)) // settings.instances),
+    )
+
+
+def text_engine_options(settings: Settings) -> TextEngineOptions:
+    punctuation = settings.punctuation
+    return TextEngineOptions(
+        punctuation_dir=str(punctuation.dir or ""),
+        device=punctuation.device,
+        itn=settings.itn.enabled,
+        itn_language=settings.itn.language,
     )
 
 
@@ -138,13 +182,19 @@ def _banner(info: EngineInfo, settings: Settings, listener: socket.socket) -> st
     # an address to listen on everywhere is none to connect to
     shown_host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(shown_host, shown_host)  # noqa: S104
     address = f"http://{shown_host}:{port}"
-    why = "" if settings.model else " (bundled English; no other model was named)"
+    why = "" if settings.model else f" ({_reason(info)})"
     return (
         f"voxfleet {version('voxfleet')}\n"
         f"model    {info.model}{why}\n"
         f"address  {address}\n"
         f"try      curl -F file=@{sample_clip()} {address}/v1/audio/transcriptions"
     )
+
+
+def _reason(info: EngineInfo) -> str:
+    if info.model != BUNDLED_MODEL:
+        return "found on this machine; no other model was named"
+    return "bundled English; no other model was named"
 
 
 def sample_clip() -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxfleet.core import ChannelMode, VadMode
+from voxfleet.core import ChannelMode, TextOptions, VadMode
 
 if TYPE_CHECKING:
     from voxfleet.config import Settings
@@ -40,7 +40,19 @@ ModelFlag = Annotated[
     typer.Option("--model", help="Model name or directory; by default the best present."),
 ]
 InstancesFlag = Annotated[int | None, typer.Option("--instances", help="Model processes.")]
-DeviceFlag = Annotated[str | None, typer.Option("--device", help="Where the model runs: cpu.")]
+DeviceFlag = Annotated[
+    str | None, typer.Option("--device", help="Where the model runs: cpu, cuda:0, ...")
+]
+PrecisionFlag = Annotated[
+    str | None,
+    typer.Option("--precision", help="float32, bfloat16, float16 or int8; by default the best."),
+]
+
+PunctuateFlag = Annotated[
+    bool | None,
+    typer.Option("--punctuate/--no-punctuate", help="Add marks; by default where possible."),
+]
+ItnFlag = Annotated[bool, typer.Option("--itn", help="Write numbers as digits.")]
 
 
 @app.command()
@@ -48,6 +60,7 @@ def serve(
     model: ModelFlag = None,
     instances: InstancesFlag = None,
     device: DeviceFlag = None,
+    precision: PrecisionFlag = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [7860].")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of everything kept.")] = None,
@@ -59,6 +72,7 @@ def serve(
             "model": model,
             "instances": instances,
             "device": device,
+            "precision": precision,
             "server.host": host,
             "server.port": port,
             "data_dir": data_dir,
@@ -90,8 +104,11 @@ def transcribe(
     channel: Annotated[
         ChannelMode, typer.Option(help="Of a stereo file; split makes one text of each.")
     ] = ChannelMode.MIX,
+    punctuate: PunctuateFlag = None,
+    itn: ItnFlag = False,
     instances: InstancesFlag = None,
     device: DeviceFlag = None,
+    precision: PrecisionFlag = None,
     progress: Annotated[
         bool, typer.Option("--progress/--no-progress", help="Show bars on a terminal.")
     ] = True,
@@ -99,11 +116,28 @@ def transcribe(
 ) -> None:
     """Turn recordings into text here and now; no server needed."""
     settings = _settings(
-        {"model": model, "instances": instances, "device": device, "audio.vad": vad}, config
+        {
+            "model": model,
+            "instances": instances,
+            "device": device,
+            "precision": precision,
+            "audio.vad": vad,
+            "itn.enabled": itn or None,
+        },
+        config,
     )
     from voxfleet.cli_transcribe import InterruptedBySignal, Wishes, run_transcribe
 
-    wishes = Wishes(tuple(files), output_format, output_dir, language, hotwords, channel, progress)
+    wishes = Wishes(
+        files=tuple(files),
+        output_format=output_format,
+        output_dir=output_dir,
+        language=language,
+        hotwords=hotwords,
+        channel=channel,
+        text=TextOptions(punctuate, itn),
+        progress=progress,
+    )
     try:
         failed = run_transcribe(settings, wishes)
     except InterruptedBySignal as interruption:

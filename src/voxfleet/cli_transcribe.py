@@ -6,7 +6,6 @@ Knows files, outputs and exit states; how sound becomes text is the service's bu
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import json
 import os
@@ -20,6 +19,7 @@ from typing import Protocol
 from voxfleet.assemble import open_service
 from voxfleet.audio.displayed_name import displayed_name
 from voxfleet.cli_inputs import OUTPUT_SUFFIXES, STANDARD_INPUT, find_inputs, output_paths
+from voxfleet.cli_output import write_whole
 from voxfleet.cli_progress import make_display
 from voxfleet.cli_stdin import keep_standard_input
 from voxfleet.config import Settings
@@ -30,12 +30,13 @@ from voxfleet.core import (
     Hypothesis,
     RecognitionOptions,
     SpooledSegment,
+    TextOptions,
     Transcription,
     WorkClass,
 )
 from voxfleet.errors import UsageError, VoxfleetError
 from voxfleet.transcribe.formats import render
-from voxfleet.transcribe.hotwords import split_hotwords
+from voxfleet.transcribe.hotword_text import split_hotwords, within_limits
 from voxfleet.transcribe.pipeline import TranscribeRequest, TranscriptionService
 
 _JSON_FORMATS = ("json", "verbose_json")
@@ -51,6 +52,7 @@ class Wishes:
     language: str | None
     hotwords: str | None
     channel: ChannelMode
+    text: TextOptions
     progress: bool
 
 
@@ -63,6 +65,7 @@ class Order:
     outputs: dict[Path, Path]
     audio: AudioOptions
     recognition: RecognitionOptions
+    text: TextOptions
     parallel: int
 
 
@@ -146,7 +149,7 @@ def _cancel_on_signal(stops: list[int]) -> None:
 
 
 def make_order(settings: Settings, wishes: Wishes) -> Order:
-    """Raises UsageError before any model is loaded."""
+    """Raises UsageError or ParameterError before any model is loaded."""
     if wishes.output_format not in OUTPUT_SUFFIXES:
         known = ", ".join(OUTPUT_SUFFIXES)
         raise UsageError(f"--format {wishes.output_format}: not a format; choose one of {known}")
@@ -161,12 +164,17 @@ def make_order(settings: Settings, wishes: Wishes) -> Order:
         audio=AudioOptions(vad=settings.audio.vad, channel=wishes.channel),
         recognition=RecognitionOptions(
             language=wishes.language,
-            hotwords=split_hotwords(wishes.hotwords or ""),
+            hotwords=_hotwords(wishes.hotwords or ""),
             word_times=True,
         ),
+        text=wishes.text,
         # one file is decoded while another is recognised
         parallel=settings.instances + settings.media.processes,
     )
+
+
+def _hotwords(text: str) -> tuple[str, ...]:
+    return within_limits(split_hotwords(text, "--hotwords"), "--hotwords")
 
 
 async def transcribe_files(
@@ -222,6 +230,7 @@ async def _request(order: Order, path: Path, display: Display, scratch: Path) ->
         work_class=WorkClass.BATCH,
         audio=order.audio,
         recognition=order.recognition,
+        text=order.text,
         listener=_Listener(display, path),
     )
 
@@ -254,7 +263,7 @@ def _deliver(order: Order, path: Path, transcription: Transcription) -> None:
     body = render(transcription, order.output_format, granularities).body
     place = order.outputs.get(path)
     if place:
-        _write(place, body)
+        write_whole(place, body)
     else:
         _print(_labelled(path, body, order))
 
@@ -280,16 +289,3 @@ def _labelled(path: Path, body: str, order: Order) -> str:
     if order.output_format in _JSON_FORMATS:
         return json.dumps({"file": str(path)} | json.loads(body), ensure_ascii=False) + "\n"
     return f"==> {displayed_name(str(path))} <==\n{body}"
-
-
-def _write(place: Path, body: str) -> None:
-    """All or nothing: a reader never sees half a transcript."""
-    partial = place.with_name(f".{place.name}.partial")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(body, encoding="utf-8")
-        partial.replace(place)
-    except OSError as fault:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise UsageError(f"{place}: cannot be written: {fault.strerror}") from fault

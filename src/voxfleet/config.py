@@ -126,6 +126,23 @@ class WorkerSection(Section):
     )
 
 
+class PunctuationSection(Section):
+    dir: HomePath | None = Field(
+        default=None, description="Folder of the ct-punc model; without it no marks are added."
+    )
+    device: str = Field(default="cpu", description="Where punctuation runs, such as `cpu`.")
+
+
+class ItnSection(Section):
+    enabled: bool = Field(
+        default=False,
+        description="Whether requests may ask for digits (`itn=true`); needs `voxfleet[itn]`.",
+    )
+    language: Literal["auto", "en", "zh"] = Field(
+        default="auto", description="Grammar for numbers; auto tells Chinese by its characters."
+    )
+
+
 class LogSection(Section):
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severity that is logged."
@@ -164,12 +181,18 @@ class Settings(Section):
     instances: int = Field(
         default=1, ge=1, le=256, description="Worker processes, each with its own model."
     )
-    device: str = Field(default="cpu", description="Where the model runs, such as `cpu`.")
+    device: str = Field(default="cpu", description="Where the model runs: `cpu`, `cuda:0`, ...")
+    precision: Literal["", "float32", "bfloat16", "float16", "int8"] = Field(
+        default="",
+        description="Numbers the model computes with; empty chooses the fastest safe ones.",
+    )
     server: ServerSection = ServerSection()
     audio: AudioSection = AudioSection()
     media: MediaSection = MediaSection()
     queue: QueueSection = QueueSection()
     worker: WorkerSection = WorkerSection()
+    punctuation: PunctuationSection = PunctuationSection()
+    itn: ItnSection = ItnSection()
     log: LogSection = LogSection()
     fake: FakeSection = FakeSection()
 

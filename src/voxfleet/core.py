@@ -102,6 +102,14 @@ class RecognitionOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class TextOptions:
+    """What a client may ask of the finished text. `punctuate` None means: where the server can."""
+
+    punctuate: bool | None = None
+    itn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A piece of speech with its sound in memory: what an engine is given."""
 
@@ -164,7 +172,8 @@ class Hypothesis:
     """What an engine heard in one segment; word times count from the segment's own start.
 
     `avg_logprob` is the mean natural log probability of the words, `no_speech_prob` the model's
-    belief that nobody spoke; both None where a model has no such number.
+    belief that nobody spoke; both None where a model has no such number. `unknown_hotwords` are
+    those of the request that the model has no tokens for.
     """
 
     text: str
@@ -173,6 +182,7 @@ class Hypothesis:
     avg_logprob: float | None = None
     no_speech_prob: float | None = None
     tokens: tuple[int, ...] = ()
+    unknown_hotwords: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +236,8 @@ class EngineInfo:
     hotwords: bool = False
     max_batch_s: float = 30.0
     memory_mb: int = 0
+    #: its texts have their marks already, so that none are to be added
+    punctuates: bool = False
     #: other names the model answers to, shown nowhere but accepted everywhere
     aliases: tuple[str, ...] = field(default=())
 

@@ -18,6 +18,7 @@ VoxfleetError                  500  server   the root; also what an unforeseen f
 │   └── AudioTooLongError      413  client   more sound than time or rules allow
 ├── RecognitionError           422  client   the engine could not make text of one segment
 │   └── EngineFaultError       500  server   the engine broke on it: no memory, a bug
+│       └── AlignmentError     500  server   a punctuated text is not the text it was made of
 ├── OverloadError              503  server   no room now; retry_after_s says when (retryable)
 │   └── NotReadyError          503  server   no worker is ready yet, or the server is stopping
 ├── WorkerLostError            503  server   a worker died or hung with work in hand (retryable)
@@ -123,6 +124,10 @@ class RecognitionError(VoxfleetError):
 
 class EngineFaultError(RecognitionError):
     status, code, fault = 500, "engine_fault", Fault.SERVER
+
+
+class AlignmentError(EngineFaultError):
+    code = "text_misaligned"
 
 
 class OverloadError(VoxfleetError):

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 from voxfleet.core import Batch, EngineInfo, Hypothesis
 
 if TYPE_CHECKING:
-    from voxfleet.errors import RecognitionError
+    from collections.abc import Sequence
+
+    from voxfleet.errors import RecognitionError, VoxfleetError
 
 
 class WorkerState(StrEnum):
@@ -84,6 +86,26 @@ class WorkerPool(Protocol):
 
     def release(self, room: Room) -> None:
         """Give back a room that was not used."""
+        ...
+
+    def snapshot(self) -> PoolSnapshot: ...
+
+
+class TextProcessor(Protocol):
+    """All that the layers above know of text engines."""
+
+    @property
+    def engines(self) -> frozenset[str]:
+        """The names that `process` takes."""
+        ...
+
+    async def start(self) -> None:
+        """Wait until texts can be processed; raises StartError."""
+        ...
+
+    async def stop(self) -> None: ...
+    async def process(self, engine: str, texts: Sequence[str]) -> list[str | VoxfleetError]:
+        """One answer per text, in order: the engine's text, or why there is none."""
         ...
 
     def snapshot(self) -> PoolSnapshot: ...

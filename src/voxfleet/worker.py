@@ -1,19 +1,16 @@
 """A worker process: one engine, asked for batches by the pool that started it.
 
-`python -m voxfleet.worker ADDRESS NAME SETTINGS_JSON`. Knows no client and no queue. Whatever an
-engine does wrong becomes an answer; the process ends only when it is told to or cannot load.
+Knows no client and no queue. Whatever an engine does wrong becomes an answer; the process ends only
+when it is told to or cannot load.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
@@ -21,39 +18,19 @@ from voxfleet.core import BYTES_PER_SAMPLE, Hypothesis, Segment, Waveform
 from voxfleet.engines.catalog import EngineOptions, make_engine
 from voxfleet.engines.engine import Engine
 from voxfleet.errors import EngineFaultError, RecognitionError, StartError, VoxfleetError
-from voxfleet.wire.channel import Dial
-from voxfleet.wire.child_process import die_with_parent
 from voxfleet.wire.messages import (
     Answer,
-    Failure,
     Recognise,
     Recognised,
     SegmentOrder,
-    StartFailed,
-    Stop,
     ToChild,
     WorkerReady,
 )
+from voxfleet.worker_process import failure_of, run_worker
 
-#: the exit status that says: trying again will not help
-START_FAILED_STATUS = 3
-#: how soon a recorded signal is acted upon while there is no work
-_IDLE_WAIT_S = 0.5
-#: what has reached the socket already is out of it by then
-_LAST_WAIT_S = 0.02
 _log = logging.getLogger(__name__)
 
 Outcome = Hypothesis | RecognitionError
-
-
-class StopSignal:
-    """Records SIGTERM; the loop asks for it between two batches."""
-
-    def __init__(self) -> None:
-        self.arrived = False
-
-    def record(self, _number: int, _frame: FrameType | None) -> None:
-        self.arrived = True
 
 
 def answer_orders(engine: Engine, orders: Sequence[SegmentOrder]) -> list[Outcome]:
@@ -86,7 +63,9 @@ def _after_exception(
         _log.warning("a batch of %d failed, now one by one: %r", len(segments), fault)
         return [recognise_safely(engine, [segment])[0] for segment in segments]
     if isinstance(fault, MemoryError):
-        text = "the model ran out of memory; use a larger device or a shorter audio.max_segment_s"
+        said = f": {fault}" if str(fault) else ""
+        remedy = "use a larger device or a shorter audio.max_segment_s"
+        text = f"the model ran out of memory{said}; {remedy}"
     else:
         text = f"the engine failed ({type(fault).__name__}); the worker's log says more"
     _log.error("segment %s: %s", segments[0].id, text, exc_info=fault)
@@ -121,12 +100,8 @@ def _read(order: SegmentOrder) -> Segment | EngineFaultError:
 
 def to_answer(outcome: Outcome) -> Answer:
     if isinstance(outcome, RecognitionError):
-        return Answer(failure=_failure(outcome))
+        return Answer(failure=failure_of(outcome))
     return Answer(hypothesis=outcome)
-
-
-def _failure(fault: VoxfleetError) -> Failure:
-    return Failure(fault.code, fault.message, fault.param)
 
 
 def load_engine(options: EngineOptions) -> Engine:
@@ -144,47 +119,27 @@ def load_engine(options: EngineOptions) -> Engine:
     return engine
 
 
-def serve(engine: Engine, dial: Dial, stop: StopSignal) -> None:
-    dial.send(WorkerReady(engine.info, credit_s=engine.info.max_batch_s))
-    while not stop.arrived:
-        message = dial.receive(_IDLE_WAIT_S)
-        if isinstance(message, Stop):
-            break
-        if message is not None:
-            dial.send(_answer(engine, message))
-    # the one batch that may have been sent before anyone knew that this process leaves; no more
-    # than that, or a busy pool would keep it here for ever
-    last = dial.receive(_LAST_WAIT_S)
-    if last is not None and not isinstance(last, Stop):
-        dial.send(_answer(engine, last))
+class EngineServant:
+    """One loaded engine, as the process around it sees it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def ready(self) -> WorkerReady:
+        return WorkerReady(self._engine.info, credit_s=self._engine.info.max_batch_s)
+
+    def answer(self, message: ToChild) -> Recognised:
+        if not isinstance(message, Recognise):
+            raise TypeError(f"a worker cannot take {type(message).__name__}")
+        began_s = time.monotonic()
+        outcomes = answer_orders(self._engine, message.segments)
+        answers = tuple(to_answer(outcome) for outcome in outcomes)
+        return Recognised(message.batch_id, answers, time.monotonic() - began_s)
 
 
-def _answer(engine: Engine, message: ToChild) -> Recognised:
-    if not isinstance(message, Recognise):
-        raise TypeError(f"a worker cannot take {type(message).__name__}")
-    began_s = time.monotonic()
-    answers = tuple(to_answer(outcome) for outcome in answer_orders(engine, message.segments))
-    return Recognised(message.batch_id, answers, time.monotonic() - began_s)
-
-
-def main(arguments: Sequence[str]) -> int:
-    die_with_parent()
-    os.umask(0o077)
-    address, name, settings_json = arguments
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
-    stop = StopSignal()
-    signal.signal(signal.SIGTERM, stop.record)
-    options = msgspec.json.decode(settings_json, type=EngineOptions)
-    dial = Dial(address, name)
-    try:
-        serve(load_engine(options), dial, stop)
-    except VoxfleetError as fault:
-        dial.send(StartFailed(_failure(fault)))
-        return START_FAILED_STATUS
-    finally:
-        dial.close()
-    return 0
+def _load(settings_json: str) -> EngineServant:
+    return EngineServant(load_engine(msgspec.json.decode(settings_json, type=EngineOptions)))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_worker(sys.argv[1:], _load))

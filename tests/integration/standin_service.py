@@ -52,6 +52,7 @@ class StandInService:
         self.fault: Exception | None = None
         self.refusal: OverloadError | None = None
         self.state = WorkerState.READY
+        self.texts: PoolSnapshot | None = None
         self.hold = False
         self.holding = asyncio.Event()
         self.released = asyncio.Event()
@@ -73,6 +74,9 @@ class StandInService:
     def pools(self) -> tuple[PoolSnapshot, ...]:
         worker = WorkerSnapshot("w", "main", "cpu", 1, self.state, 0, False)
         return (PoolSnapshot("main", (worker,), 12.5),)
+
+    def text_pool(self) -> PoolSnapshot | None:
+        return self.texts
 
     def queue(self) -> QueueSnapshot:
         return QueueSnapshot(waiting=2, waiting_s=3.5, requests=1)

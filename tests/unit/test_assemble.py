@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from pathlib import Path
+
+import pytest
 
 from voxfleet.assemble import engine_options, gateway_settings, media_settings
 from voxfleet.config_sources import load_settings
@@ -20,7 +23,29 @@ def test_media_defaults_are_the_settings() -> None:
 
 
 def test_fake_defaults_are_the_settings() -> None:
-    assert engine_options(DEFAULTS) == EngineOptions(model="pocketsphinx")
+    cores = len(os.sched_getaffinity(0))
+    assert engine_options(DEFAULTS) == EngineOptions(model="pocketsphinx", threads=cores)
+
+
+def test_instances_share_the_cores() -> None:
+    assert engine_options(load_settings({"instances": 200}, {})).threads == 1
+
+
+def test_a_folder_is_given_to_workers_by_its_full_path() -> None:
+    options = engine_options(load_settings({"model": "~/models/zh"}, {}))
+    assert options.model == str(Path.home() / "models" / "zh")
+
+
+def test_a_paraformer_that_is_here_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    folder = tmp_path / "models" / "paraformer-large"
+    folder.mkdir(parents=True)
+    for name in ("config.yaml", "model.pt"):
+        (folder / name).touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert engine_options(load_settings({"data_dir": tmp_path}, {})).model == str(folder)
 
 
 def test_gateway_defaults_are_the_settings() -> None:

@@ -127,12 +127,36 @@ def test_phrases_come_once_and_prompt_fills_what_is_left() -> None:
     ("pairs", "said"),
     [
         ([("keywords[]", str(n)) for n in range(1001)], "more than the 1000"),
-        ([("hotwords", "x" * 101)], "longer than 100"),
+        ([("hotwords", "x" * 51)], "longer than 50"),
+        ([("hotwords", '{"a": 1')], "not valid JSON"),
+        ([("hotwords[]", str(n)) for n in range(600)] + [("keywords", "[1]")], "no string"),
     ],
 )
 def test_too_much_to_listen_for(pairs: list[tuple[str, str]], said: str) -> None:
-    with pytest.raises(ParameterError, match=said):
+    with pytest.raises(ParameterError, match=said) as refused:
         read_phrases(fields(*pairs))
+    assert refused.value.param == pairs[-1][0].removesuffix("[]")
+
+
+def test_hotwords_and_keywords_are_one_list_to_the_limit() -> None:
+    given = [(name, f"{name}{n}") for name in ("hotwords", "keywords") for n in range(501)]
+    with pytest.raises(ParameterError, match="1002 words"):
+        read_phrases(fields(*given))
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [("hotwords", '{"阿里巴巴": 20, "New York": "30"}')],
+        [("hotwords", '["阿里巴巴", "New York"]')],
+        [("hotwords[阿里巴巴]", "20"), ("hotwords[New York]", "30")],
+        [("hotwords[]", "阿里巴巴"), ("hotwords[]", "New York")],
+        [("hotwords", "阿里巴巴\nNew York")],
+        [("hotwords", "阿里巴巴,New York")],
+    ],
+)
+def test_every_form_of_hotwords_is_the_same_list(pairs: list[tuple[str, str]]) -> None:
+    assert read_phrases(fields(*pairs)).all == ("阿里巴巴", "New York")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ from voxfleet.wire.messages import (
     ToChild,
     WorkerReady,
 )
-from voxfleet.worker import StopSignal, load_engine, recognise_safely, serve, to_answer
+from voxfleet.worker import EngineServant, load_engine, recognise_safely, to_answer
+from voxfleet.worker_process import StopSignal, serve
 
 Recogniser = Callable[[Sequence[Segment]], object]
 SEGMENTS = [segment(noise(0.1), name) for name in "abc"]
@@ -131,7 +132,7 @@ def test_a_batch_that_lies_unread_is_answered_before_leaving(first: tuple[Stop, 
     dial = PlayedDial(*first, Recognise("b1", ()), Recognise("came-later", ()))
     stop = StopSignal()
     stop.arrived = not first
-    serve(Played(lambda _: []), cast("Dial", dial), stop)
+    serve(EngineServant(Played(lambda _: [])), cast("Dial", dial), stop)
     assert [type(message) for message in dial.sent] == [WorkerReady, Recognised]
 
 

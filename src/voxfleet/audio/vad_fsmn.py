@@ -5,7 +5,6 @@ Knows no file format of sound and no segments; what it finds does not depend on 
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from voxfleet.audio import kaldi_cmvn
 from voxfleet.audio.fbank import MEL_BANDS, SHIFT_SAMPLES, Fbank
 from voxfleet.audio.fsmn_endpoint import Endpointer, EndpointLimits
 from voxfleet.audio.onnx_session import Session, open_session
 from voxfleet.audio.speech import SpeechSpan, SpeechUpdate
-from voxfleet.errors import SettingsError
+from voxfleet.errors import SettingsError, StartError
 
 #: the export that carries its caches from call to call, under the names it is published with
 _MODEL_NAMES = ("fsmnvad-online.onnx", "model.onnx")
@@ -70,38 +70,13 @@ def load_fsmn(folder: Path) -> FsmnModel:
 
 
 def read_cmvn(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Shift and scale of a Kaldi nnet text file, each of the width of a model row."""
-    width = MEL_BANDS * _STACKED
+    """Shift and scale, each of the width of a model row; raises SettingsError."""
     try:
-        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError as fault:
+        return kaldi_cmvn.read_cmvn(path, MEL_BANDS * _STACKED)
+    except StartError as fault:
         raise SettingsError(
-            f"{path} cannot be read ({fault.strerror}): correct its permissions, "
-            "or leave audio.fsmn_dir unset",
-            param="audio.fsmn_dir",
+            f"{fault.message}, or leave audio.fsmn_dir unset", param="audio.fsmn_dir"
         ) from fault
-    rows = [_numbers(lines, tag) for tag in ("<AddShift>", "<Rescale>")]
-    if any(len(row) != width for row in rows):
-        raise SettingsError(
-            f"{path} does not hold <AddShift> and <Rescale> of {width} numbers each: "
-            "fetch the file again, or set vad=silero"
-        )
-    return rows[0], rows[1]
-
-
-def _numbers(lines: list[str], tag: str) -> NDArray[np.float32]:
-    for head, values in itertools.pairwise(lines):
-        if head.startswith(tag) and "[" in values and "]" in values:
-            inside = values[values.index("[") + 1 : values.index("]")]
-            return _parse(inside.split())
-    return np.empty(0, np.float32)
-
-
-def _parse(words: list[str]) -> NDArray[np.float32]:
-    try:
-        return np.array([float(word) for word in words], np.float32)
-    except ValueError:
-        return np.empty(0, np.float32)
 
 
 class FsmnDetector:

@@ -16,19 +16,25 @@ from pathlib import Path
 import msgspec
 
 from voxfleet.engines.catalog import EngineOptions
+from voxfleet.engines.text_catalog import TextEngineOptions
 from voxfleet.errors import VoxfleetError
 from voxfleet.fleet.worker_slot import RestartPolicy, WorkerSlot
 from voxfleet.pool_contract import WorkerState
 from voxfleet.wire.child_process import ChildProcess, describe_exit
-from voxfleet.worker import START_FAILED_STATUS
+from voxfleet.worker_process import START_FAILED_STATUS
 
 _log = logging.getLogger(__name__)
 _LAST_WORDS_LIMIT_S = 2.0
 
+WorkerOptions = EngineOptions | TextEngineOptions
+
 
 @dataclass(frozen=True, slots=True)
 class KeeperSettings:
-    options: EngineOptions
+    """What every life of a worker is started with; `module` is the program it runs."""
+
+    module: str
+    options: WorkerOptions
     address: str
     log_dir: Path | None
     start_timeout_s: float
@@ -36,7 +42,7 @@ class KeeperSettings:
     restarts: RestartPolicy
 
 
-def on_device(options: EngineOptions) -> tuple[EngineOptions, dict[str, str]]:
+def on_device(options: WorkerOptions) -> tuple[WorkerOptions, dict[str, str]]:
     """What the worker is told, and the environment that hides every other device from it."""
     kind, _, index = options.device.partition(":")
     if kind != "cuda":
@@ -153,7 +159,7 @@ class WorkerKeeper:
         options, environment = on_device(self._settings.options)
         log_dir = self._settings.log_dir
         return await ChildProcess.start(
-            "voxfleet.worker",
+            self._settings.module,
             [self._settings.address, self.slot.name, msgspec.json.encode(options).decode()],
             env=environment,
             log_path=log_dir / f"worker-{self.slot.id}.log" if log_dir else None,

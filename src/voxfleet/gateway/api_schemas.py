@@ -29,6 +29,10 @@ class SpeechService(Protocol):
         """One for each model, also while it loads."""
         ...
 
+    def text_pool(self) -> PoolSnapshot | None:
+        """The text engines' workers; None where there are none."""
+        ...
+
     def queue(self) -> QueueSnapshot: ...
     def ready(self) -> bool:
         """Whether a request that comes now can be answered."""

@@ -15,7 +15,13 @@ from voxfleet.core import EngineInfo, RecognitionOptions, Transcription
 from voxfleet.errors import ModelNotFoundError, NotFoundError, ParameterError
 from voxfleet.gateway.api_schemas import GatewaySettings, SpeechService
 from voxfleet.gateway.disconnect import unless_client_leaves
-from voxfleet.gateway.form_fields import FormFields, Phrases, read_audio_options, read_phrases
+from voxfleet.gateway.form_fields import (
+    FormFields,
+    Phrases,
+    read_audio_options,
+    read_phrases,
+    read_text_options,
+)
 from voxfleet.gateway.http_errors import request_id_of, shown
 from voxfleet.gateway.uploads import Upload, Uploads
 from voxfleet.transcribe.language import known_language
@@ -82,6 +88,7 @@ class FileTranscriber:
             model=info.model,
             audio=read_audio_options(fields, self._settings.default_vad),
             recognition=recognition,
+            text=read_text_options(fields),
             timeout_s=self._settings.request_timeout_s,
             id=request_id_of(request),
         )

@@ -11,18 +11,17 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from voxfleet.core import AudioOptions, ChannelMode, RawPcm, VadMode
+from voxfleet.core import AudioOptions, ChannelMode, RawPcm, TextOptions, VadMode
 from voxfleet.errors import ParameterError
 from voxfleet.gateway.http_errors import shown
-from voxfleet.transcribe.hotwords import split_hotwords
+from voxfleet.transcribe.hotword_text import MAX_HOTWORDS, split_hotwords, within_limits
 
-MAX_HOTWORDS = 1000
-MAX_HOTWORD_CHARS = 100
 #: a prompt is prose with names in it: only what is as short as a name becomes a hotword
 _MAX_PROMPT_PHRASE_CHARS = 30
 _MAX_PROMPT_PHRASE_WORDS = 4
 
 _LIST_SUFFIX = re.compile(r"\[\d*\]$")
+_KEYED = re.compile(r"([^\[\]]+)\[(.+)\]", re.DOTALL)
 _SENTENCE_ENDS = re.compile(r"[,，、;；\r\n.。!！?？:：]")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -52,6 +51,12 @@ class FormFields:
         """Every value that is not blank."""
         stripped = (value.strip() for value in self._values.get(name, ()))
         return tuple(value for value in stripped if value)
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """The keys of an object, which form encoders write as `name[key]`."""
+        matches = (_KEYED.fullmatch(raw_name) for raw_name in self._values)
+        found = (match[2].strip() for match in matches if match and match[1] == name)
+        return tuple(key for key in found if key)
 
     def is_list(self, name: str) -> bool:
         """Whether the client itself made a list of it, so that no value is to be split."""
@@ -123,26 +128,17 @@ class Phrases:
 
 
 def read_phrases(fields: FormFields) -> Phrases:
-    explicit = tuple(
-        phrase for name in ("hotwords", "keywords") for phrase in _phrases_of(fields, name)
-    )
+    explicit = _phrases_of(fields, "hotwords") + _phrases_of(fields, "keywords")
+    # both are one list to the model
+    within_limits(tuple(dict.fromkeys(explicit)))
     return Phrases(explicit, split_prompt(fields.one("prompt") or ""))
 
 
 def _phrases_of(fields: FormFields, name: str) -> tuple[str, ...]:
     values = fields.many(name)
-    phrases = values if fields.is_list(name) else split_hotwords("".join(values))
-    if len(phrases) > MAX_HOTWORDS:
-        raise ParameterError(
-            f"{name}: {len(phrases)} phrases, more than the {MAX_HOTWORDS} allowed", param=name
-        )
-    for phrase in phrases:
-        if len(phrase) > MAX_HOTWORD_CHARS:
-            raise ParameterError(
-                f"{name}: {shown(phrase, 40)!r} is longer than {MAX_HOTWORD_CHARS} characters",
-                param=name,
-            )
-    return phrases
+    phrases = values if fields.is_list(name) else split_hotwords("".join(values), name)
+    # the keys are FunASR's {"word": weight}, as OpenAI's client sends it
+    return within_limits(phrases + fields.keys(name), name)
 
 
 def split_prompt(prompt: str) -> tuple[str, ...]:
@@ -162,6 +158,11 @@ def read_audio_options(fields: FormFields, default_vad: VadMode) -> AudioOptions
         channel=ChannelMode(fields.choice("channel", tuple(ChannelMode)) or ChannelMode.MIX),
         raw_pcm=_read_raw_pcm(fields),
     )
+
+
+def read_text_options(fields: FormFields) -> TextOptions:
+    said = fields.one("punctuate") is not None
+    return TextOptions(punctuate=fields.flag("punctuate") if said else None, itn=fields.flag("itn"))
 
 
 def _read_raw_pcm(fields: FormFields) -> RawPcm | None:

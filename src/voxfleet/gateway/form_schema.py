@@ -26,7 +26,10 @@ _SHARED: dict[str, Schema] = {
     "language": _string("ISO-639-1 code, tag or English name; detected when left out."),
     "languages[]": _list("A candidate; one alone is the same as language."),
     "temperature": {"type": "number", "minimum": 0, "maximum": 1},
-    "hotwords": _string("Phrases to listen for, parted by commas, or by spaces without commas."),
+    "hotwords": _string(
+        "Phrases to listen for, parted by commas, or by spaces without commas; or a JSON list of "
+        "strings, or an object of phrases and weights."
+    ),
     "keywords[]": _list("A phrase to listen for."),
     "vad": _string("How speech is found.", *VadMode),
     "channel": _string("What becomes of several channels.", *ChannelMode),
@@ -35,6 +38,11 @@ _SHARED: dict[str, Schema] = {
     ),
     "sample_rate": {"type": "integer", "description": "In Hz; only with input_format."},
     "channels": {"type": "integer", "description": "Only with input_format."},
+    "punctuate": {
+        "type": "boolean",
+        "description": "Whether marks are added; where the server can, when left out.",
+    },
+    "itn": {"type": "boolean", "description": "Whether numbers are written as digits."},
     "prompt": _string("Its short parts, such as names, are taken as phrases to listen for."),
 }
 

@@ -18,9 +18,10 @@ from voxfleet.gateway.http_errors import shown
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-#: all text fields together, and how many parts: hotwords may be many, but no upload is 1 MB of text
+#: all text fields together: hotwords may be many, but no upload is 1 MB of text
 MAX_FIELD_BYTES = 1_000_000
-MAX_PARTS = 1000
+#: a part for each of 1,000 hotwords, and the other fields
+MAX_PARTS = 1100
 #: long enough that a file's name of 10,000 characters is shortened and not refused
 _MAX_HEADER_BYTES = 32_000
 

@@ -24,9 +24,11 @@ class Health(StrEnum):
     DEGRADED = "degraded"
 
 
-def health_of(pools: Sequence[PoolSnapshot], ready: bool) -> Health:
+def health_of(
+    pools: Sequence[PoolSnapshot], ready: bool, text_pool: PoolSnapshot | None = None
+) -> Health:
     """ok: all is there; starting: a model has yet to load; degraded: something was lost."""
-    waiting = [pool for pool in pools if not pool.ready]
+    waiting = [pool for pool in (*pools, text_pool) if pool and not pool.ready]
     if not pools or any(_starts(pool) for pool in waiting):
         return Health.STARTING
     return Health.OK if ready and not waiting else Health.DEGRADED
@@ -56,15 +58,17 @@ class Probes:
         pools = self._service.pools()
         queue = self._service.queue()
         models = [pool.model for pool in pools]
-        reason = self._service.reason()
+        text_pool = self._service.text_pool()
+        reason = self._service.reason() or _text_reason(text_pool)
         return JSONResponse(
             {
-                "status": health_of(pools, self._service.ready()),
+                "status": health_of(pools, self._service.ready(), text_pool),
                 **({"reason": reason} if reason else {}),
                 "version": self._version,
                 "model": next(iter(models), None),
                 "models": models,
                 "workers": _workers(pools),
+                **({"text_workers": _workers([text_pool])} if text_pool else {}),
                 "queue": {
                     "requests": queue.requests,
                     "waiting": queue.waiting,
@@ -85,6 +89,14 @@ class Probes:
                 retry_after_s=_RETRY_S,
             )
         return JSONResponse({"status": "ok"})
+
+
+def _text_reason(pool: PoolSnapshot | None) -> str:
+    """Why texts come without marks or digits now; empty when they do not, or need none."""
+    if pool is None or pool.ready:
+        return ""
+    reasons = [worker.reason for worker in pool.workers if worker.reason]
+    return f"text engines {pool.model}: {reasons[0] if reasons else 'not ready'}"
 
 
 def _workers(pools: Sequence[PoolSnapshot]) -> JsonObject:

@@ -33,12 +33,10 @@ from voxfleet.wire.messages import (
     Granted,
     MediaReady,
     OpenFile,
-    Recognised,
     SliceEnded,
     StartFailed,
     Stop,
     ToChild,
-    WorkerReady,
 )
 
 _log = logging.getLogger(__name__)
@@ -204,10 +202,10 @@ class MediaPool:
                 self._welcome(child)
             case StartFailed(failure=failure):
                 child.explain(failure)
-            case WorkerReady() | Recognised():
-                _log.error("%s: said %s, which is not its to say", child.name, message)
-            case _:
+            case _ if isinstance(message, FileMessage):
                 self._hear_of_file(child, message)
+            case _:
+                _log.error("%s: said %s, which is not its to say", child.name, message)
 
     def _hear_of_file(self, child: MediaChild, message: FileMessage) -> None:
         child.useful = child.useful or isinstance(message, SliceEnded)

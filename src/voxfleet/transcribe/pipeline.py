@@ -21,17 +21,26 @@ from voxfleet.core import (
     Hypothesis,
     RecognitionOptions,
     SpooledSegment,
+    TextOptions,
     Transcription,
     WorkClass,
 )
 from voxfleet.errors import DeadlineError, NotFoundError, RecognitionError
 from voxfleet.media.media_file import MediaFile
 from voxfleet.media.media_pool import MediaPool
-from voxfleet.pool_contract import PoolSnapshot, QueueSnapshot, WorkerPool, WorkerState
+from voxfleet.pool_contract import (
+    PoolSnapshot,
+    QueueSnapshot,
+    TextProcessor,
+    WorkerPool,
+    WorkerState,
+)
 from voxfleet.scheduling.admission import Load, refuse_crowd, refuse_length
 from voxfleet.scheduling.dispatcher import Dispatcher
 from voxfleet.transcribe.language import known_language
 from voxfleet.transcribe.stitch import stitch
+from voxfleet.transcribe.text_stage import TextStage
+from voxfleet.transcribe.unheard import unheard
 
 _log = logging.getLogger(__name__)
 
@@ -59,18 +68,30 @@ class TranscribeRequest:
     work_class: WorkClass = WorkClass.INTERACTIVE
     audio: AudioOptions = field(default_factory=AudioOptions)
     recognition: RecognitionOptions = field(default_factory=RecognitionOptions)
+    text: TextOptions = field(default_factory=TextOptions)
     timeout_s: float | None = None
     id: str = ""
     listener: Listener | None = None
 
 
 class TranscriptionService:
-    """Answers requests with one pool of workers; `max_waiting` requests may wait beside those."""
+    """Answers requests with one pool of workers; `max_waiting` requests may wait beside those.
 
-    def __init__(self, media: MediaPool, pool: WorkerPool, max_waiting: int) -> None:
+    `texts` is None where nothing punctuates and nothing formats numbers.
+    """
+
+    def __init__(
+        self,
+        media: MediaPool,
+        pool: WorkerPool,
+        max_waiting: int,
+        texts: TextProcessor | None = None,
+    ) -> None:
         self._media = media
         self._pool = pool
         self._dispatcher = Dispatcher(pool)
+        self._texts = texts
+        self._text_stage = TextStage(texts)
         self._max_waiting = max_waiting
         self._requests = 0
 
@@ -80,6 +101,8 @@ class TranscriptionService:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._media.start())
                 tasks.create_task(self._pool.start())
+                if self._texts:
+                    tasks.create_task(self._texts.start())
         except ExceptionGroup as faults:
             await self.stop()
             raise _leading(faults) from None
@@ -90,6 +113,8 @@ class TranscriptionService:
         await self._dispatcher.stop()
         await self._media.stop()
         await self._pool.stop()
+        if self._texts:
+            await self._texts.stop()
 
     def models(self) -> tuple[EngineInfo, ...]:
         return (self._pool.info,)
@@ -105,6 +130,10 @@ class TranscriptionService:
 
     def pools(self) -> tuple[PoolSnapshot, ...]:
         return (self._pool.snapshot(),)
+
+    def text_pool(self) -> PoolSnapshot | None:
+        """The workers of text engines; a request is answered without them, and says so."""
+        return self._texts.snapshot() if self._texts else None
 
     def queue(self) -> QueueSnapshot:
         return QueueSnapshot(self._dispatcher.waiting, self._dispatcher.waiting_s, self._requests)
@@ -158,6 +187,7 @@ class TranscriptionService:
 
     def _understood(self, request: TranscribeRequest) -> TranscribeRequest:
         engine = self.engine_info(request.model)
+        self._text_stage.refuse(request.text, engine)
         wanted = request.recognition
         if wanted.language is None:
             return request
@@ -173,7 +203,8 @@ class TranscriptionService:
                 self._refuse_length(request, info.duration_s, self._dispatcher.waiting_s)
             if request.listener:
                 request.listener.opened(info)
-            pieces = await self._recognise(file, request)
+            unknown: set[str] = set()
+            pieces = await self._recognise(file, request, unknown)
         engine = self._pool.info
         # thousands of pieces for ten hours: too much for the event loop
         transcripts = await asyncio.to_thread(
@@ -184,15 +215,22 @@ class TranscriptionService:
             file.channels,
             request.audio.channel,
         )
+        finished = await self._text_stage.finish(transcripts, request.text, engine)
         return Transcription(
             model=engine.model,
             duration_s=file.duration_s,
-            transcripts=transcripts,
-            warnings=(*file.warnings, *unheard(request.recognition, engine)),
+            transcripts=finished.transcripts,
+            warnings=(
+                *file.warnings,
+                *unheard(request.recognition, engine, unknown),
+                *finished.warnings,
+            ),
             options=request.recognition,
         )
 
-    async def _recognise(self, file: MediaFile, request: TranscribeRequest) -> list[Piece]:
+    async def _recognise(
+        self, file: MediaFile, request: TranscribeRequest, unknown: set[str]
+    ) -> list[Piece]:
         slots = asyncio.Semaphore(MAX_SEGMENTS_IN_FLIGHT)
         pieces: list[asyncio.Task[Piece]] = []
         try:
@@ -202,14 +240,16 @@ class TranscriptionService:
                     self._refuse_length(request, file.decoded_s, waiting_s=0.0)
                     await slots.acquire()
                     wanted = replace(segment, options=request.recognition)
-                    task = tasks.create_task(self._piece(wanted, request))
+                    task = tasks.create_task(self._piece(wanted, request, unknown))
                     task.add_done_callback(lambda _: slots.release())
                     pieces.append(task)
         except ExceptionGroup as faults:
             raise _leading(faults) from None
         return [piece.result() for piece in pieces]
 
-    async def _piece(self, segment: SpooledSegment, request: TranscribeRequest) -> Piece:
+    async def _piece(
+        self, segment: SpooledSegment, request: TranscribeRequest, unknown: set[str]
+    ) -> Piece:
         try:
             hypothesis = await self._dispatcher.recognise(segment, request.work_class)
         except RecognitionError as fault:
@@ -218,6 +258,10 @@ class TranscriptionService:
             segment.path.unlink(missing_ok=True)
         if request.listener:
             request.listener.recognised(segment, hypothesis)
+        if hypothesis.unknown_hotwords:
+            # noted once: each of thousands of pieces may name a thousand
+            unknown.update(hypothesis.unknown_hotwords)
+            hypothesis = replace(hypothesis, unknown_hotwords=())
         return segment, hypothesis
 
     def _refuse_length(
@@ -235,13 +279,6 @@ class TranscriptionService:
         workers = max(1, sum(worker.state is WorkerState.READY for worker in snapshot.workers))
         rate = snapshot.rate or self._pool.info.speed * workers
         return Load(self._requests, workers, self._dispatcher.waiting_s, rate)
-
-
-def unheard(wanted: RecognitionOptions, engine: EngineInfo) -> tuple[str, ...]:
-    """Told rather than silently dropped: this model cannot be made to listen for words."""
-    if engine.hotwords or not wanted.hotwords:
-        return ()
-    return (f"hotwords: not used, as the model {engine.model} takes none",)
 
 
 def _only(languages: tuple[str, ...]) -> str | None:

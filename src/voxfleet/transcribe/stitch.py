@@ -84,7 +84,9 @@ def _wants_space(left: str, right: str) -> bool:
     last, first = _LAST_TELLING.search(left), _FIRST_TELLING.search(right)
     if last is None or first is None:
         return True
-    return not (_UNSPACED.match(last[1]) and _UNSPACED.match(first[0]))
+    # as within a segment, where Latin words stand beside Chinese without a space: where a recording
+    # was cut must not show
+    return not (_UNSPACED.match(last[1]) or _UNSPACED.match(first[0]))
 
 
 def _transcript(

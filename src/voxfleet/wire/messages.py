@@ -70,6 +70,38 @@ class Recognised(Message, frozen=True):
     compute_s: float
 
 
+# -- received by a text worker ----------------------------------------------------------------
+
+
+class ProcessTexts(Message, frozen=True):
+    """Texts for one of the worker's engines; each has one answer."""
+
+    batch_id: str
+    engine: str
+    texts: tuple[str, ...]
+
+
+# -- received from a text worker --------------------------------------------------------------
+
+
+class TextAnswer(msgspec.Struct, frozen=True):
+    """Exactly one of the two is set."""
+
+    text: str | None = None
+    failure: Failure | None = None
+
+
+class TextWorkerReady(Message, frozen=True):
+    """Every engine is loaded and warmed up."""
+
+    engines: tuple[str, ...]
+
+
+class TextsProcessed(Message, frozen=True):
+    batch_id: str
+    answers: tuple[TextAnswer, ...]
+
+
 # -- received by a media process --------------------------------------------------------------
 
 
@@ -168,10 +200,12 @@ class StartFailed(Message, frozen=True):
     failure: Failure
 
 
-ToChild = Recognise | OpenFile | Granted | CloseFile | Stop
+ToChild = Recognise | ProcessTexts | OpenFile | Granted | CloseFile | Stop
 FromChild = (
     WorkerReady
     | Recognised
+    | TextWorkerReady
+    | TextsProcessed
     | MediaReady
     | FileOpened
     | SliceBegun

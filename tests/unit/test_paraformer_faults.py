@@ -1,0 +1,167 @@
+"""Overflow and lack of memory are errors of the segments concerned, in words that help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.integration.checkpoint_rig import ARCHITECTURES
+from tests.unit.feature_batches import (
+    CPU,
+    checkpoints,
+    one_thread,
+)
+from voxfleet.core import EngineInfo, Hypothesis, Segment, Waveform
+from voxfleet.engines.catalog import EngineOptions
+from voxfleet.engines.paraformer import ParaformerEngine, hypothesis_from
+from voxfleet.errors import EngineFaultError, RecognitionError
+from voxfleet.paraformer.batch_reader import BatchReader
+from voxfleet.paraformer.checkpoint import load_network, read_checkpoint
+from voxfleet.paraformer.cpu_reader import CpuReader
+from voxfleet.paraformer.device_memory import DeviceMemoryError
+from voxfleet.paraformer.encoder import SanmEncoder
+from voxfleet.paraformer.network import Heard, ParaformerNetwork
+from voxfleet.paraformer.recogniser import Recogniser, Utterance
+from voxfleet.paraformer.sanm import Mask
+from voxfleet.worker import recognise_safely
+
+
+@pytest.fixture(autouse=True)
+def quietly() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoints(tmp_path_factory.mktemp("checkpoints"))
+
+
+def utterances(*levels: float) -> list[Utterance]:
+    noise = np.random.default_rng(0)
+    return [
+        Utterance((noise.normal(0, level, 16_000 + 4_000 * place)).astype(np.int16))
+        for place, level in enumerate(levels)
+    ]
+
+
+def poison_the_loud(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder that overflows on loud items, in the rows of their own."""
+    encode = SanmEncoder.forward
+
+    def overflowing(self: SanmEncoder, x: Tensor, mask: Mask) -> Tensor:
+        loud = x.amax(dim=(1, 2), keepdim=True) > 2.0
+        return torch.where(loud, torch.nan, encode(self, x, mask))
+
+    monkeypatch.setattr(SanmEncoder, "forward", overflowing)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("padded", [True, False])
+def test_what_is_no_number_is_no_text_and_harms_nobody(
+    folder: Path, architecture: str, padded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = read_checkpoint(folder / architecture)
+    network = load_network(checkpoint)
+    reader = BatchReader(network, CPU, graphs=False) if padded else CpuReader(network, 1)
+    recogniser = Recogniser(checkpoint, network, reader)
+    given = utterances(30, 30, 20_000, 30)
+    healthy = recogniser.recognise(given)
+    assert all(heard.finite and heard.text for heard in healthy)
+    poison_the_loud(monkeypatch)
+    found = recogniser.recognise(given)
+    assert [heard.finite for heard in found] == [True, True, False, True]
+    assert found[2].text == ""
+    assert [heard.text for heard in found if heard.finite] == [
+        heard.text for place, heard in enumerate(healthy) if place != 2
+    ]
+
+
+def segments(given: Sequence[Utterance]) -> list[Segment]:
+    return [Segment(f"s{n}", Waveform(item.samples, 0.0)) for n, item in enumerate(given)]
+
+
+@pytest.mark.parametrize(
+    ("precision", "says"),
+    [
+        ("float16", "float16 overflowed on this segment; set precision to bfloat16 or float32"),
+        ("float32", "float32 numbers overflowed"),
+    ],
+)
+def test_an_overflow_is_an_error_of_its_segment(
+    folder: Path, precision: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = ParaformerEngine(EngineOptions(str(folder / "seaco"), precision=precision, threads=1))
+    engine.load()
+    poison_the_loud(monkeypatch)
+    first, second = engine.recognise(segments(utterances(30, 20_000)))
+    assert isinstance(first, Hypothesis)
+    assert first.text
+    assert isinstance(second, EngineFaultError)
+    assert says in second.message
+
+
+def refuse_batches_of(monkeypatch: pytest.MonkeyPatch, items: int) -> None:
+    listen = ParaformerNetwork.listen
+
+    def refusing(
+        self: ParaformerNetwork, features: Tensor, lengths: Tensor, *, padded: bool
+    ) -> Heard:
+        if len(features) >= items:
+            raise torch.OutOfMemoryError(
+                "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of"
+                " 8.00 GiB of which 1.00 GiB is free."
+            )
+        return listen(self, features, lengths, padded=padded)
+
+    monkeypatch.setattr(ParaformerNetwork, "listen", refusing)
+
+
+class Gpu:
+    """The engine with the reader of GPUs, on a CPU."""
+
+    info = EngineInfo("tiny", ("zh",), 1.0)
+
+    def __init__(self, folder: Path) -> None:
+        checkpoint = read_checkpoint(folder)
+        network = load_network(checkpoint)
+        self.recogniser = Recogniser(checkpoint, network, BatchReader(network, CPU, graphs=False))
+
+    def load(self) -> None: ...
+    def warm_up(self) -> None: ...
+
+    def recognise(self, batch: Sequence[Segment]) -> list[Hypothesis | RecognitionError]:
+        given = [Utterance(segment.waveform.samples) for segment in batch]
+        return [hypothesis_from(heard) for heard in self.recogniser.recognise(given)]
+
+
+def test_no_memory_names_size_batch_and_device(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_batches_of(monkeypatch, 2)
+    engine = Gpu(folder / "seaco")
+    with pytest.raises(DeviceMemoryError) as refused:
+        engine.recognise(segments(utterances(30, 30)))
+    said = "cpu could not allocate 2.50 GiB for 2 segments of up to 1.2 s (2.2 s in all)"
+    assert str(refused.value) == said
+    # nothing of the failed batch is kept alive
+    assert refused.value.__context__ is None
+    assert all(
+        isinstance(answer, Hypothesis)
+        for answer in recognise_safely(engine, segments(utterances(30, 30)))
+    )
+
+
+def test_no_memory_for_one_segment_is_its_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_batches_of(monkeypatch, 1)
+    (fault,) = recognise_safely(Gpu(folder / "seaco"), segments(utterances(30)))
+    assert isinstance(fault, EngineFaultError)
+    assert "2.50 GiB" in fault.message
+    assert "larger device" in fault.message
