@@ -8,28 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from voxfleet.paraformer.network import ParaformerNetwork
+from voxfleet.paraformer.network import Heard, ParaformerNetwork
 from voxfleet.paraformer.reading import BatchWords, read
-from voxfleet.paraformer.track import Track, frame_curve, track_of, unit_curve
-
-#: items whose time stamps are computed together: the BLSTM gains from company up to here
-_UNIT_BATCH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    hidden: Tensor
-    count: int
-    weights: NDArray[np.float32]
-    ids: list[int]
-    probabilities: list[float]
+from voxfleet.paraformer.track import FiringCurve, Track, frame_curve, track_of, unit_curve
 
 
 class CpuReader:
@@ -47,55 +33,35 @@ class CpuReader:
         # fewer items than cores: each may have several
         threads = max(1, self._threads // max(1, len(order)))
 
-        def one(place: int) -> _Item:
+        def one(place: int) -> Track:
             alone = frames[place : place + 1, : lengths[place]]
             return self._read(alone, _own(words, place), threads)
 
-        items = list(self._pool.map(one, order))
-        tracks = dict(zip(order, self._tracks(items), strict=True))
+        tracks = dict(zip(order, self._pool.map(one, order), strict=True))
         return [tracks[place] for place in range(len(lengths))]
 
     @torch.inference_mode()
-    def _read(self, frames: Tensor, words: BatchWords | None, threads: int) -> _Item:
+    def _read(self, frames: Tensor, words: BatchWords | None, threads: int) -> Track:
         # of this thread only; torch's own default would start all cores for each item
         torch.set_num_threads(threads)
         heard = self._network.listen(frames, torch.tensor([frames.shape[1]]), padded=False)
         weights = heard.predicted.weights[0].numpy()
         # what is no number has no count either
         count = int(heard.predicted.token_counts) if np.isfinite(weights).all() else 0
+        curve = self._curve(heard, count)
         if count == 0:
-            return _Item(heard.hidden[0], 0, weights, [], [])
+            return track_of((), (), curve, weights)
         reading = read(self._network, heard, count, words)
         ids, probabilities = reading.ids[0].tolist(), reading.probabilities[0].tolist()
-        return _Item(heard.hidden[0], count, weights, ids, probabilities)
+        return track_of(ids, probabilities, curve, weights)
 
-    def _tracks(self, items: Sequence[_Item]) -> list[Track]:
-        if self._network.config.predictor.upsample is None:
-            curves = [frame_curve(item.weights) for item in items]
-        else:
-            units = self._units([item.hidden for item in items])
-            curves = [
-                unit_curve(weights, item.count, self._network.config)
-                for weights, item in zip(units, items, strict=True)
-            ]
-        return [
-            track_of(item.ids, item.probabilities, curve, item.weights)
-            for item, curve in zip(items, curves, strict=True)
-        ]
-
-    def _units(self, hidden: Sequence[Tensor]) -> list[NDArray[np.float32]]:
-        # as many groups as cores, so that each has one; they come in order of length
-        size = min(_UNIT_BATCH, max(1, -(-len(hidden) // self._threads)))
-        groups = [hidden[start : start + size] for start in range(0, len(hidden), size)]
-        return [units for group in self._pool.map(self._group_units, groups) for units in group]
-
-    @torch.inference_mode()
-    def _group_units(self, hidden: Sequence[Tensor]) -> list[NDArray[np.float32]]:
-        lengths = [len(item) for item in hidden]
-        padded = nn.utils.rnn.pad_sequence(list(hidden), batch_first=True)
-        weights = self._network.predictor.unit_weights(padded, lengths).numpy()
-        times = weights.shape[1] // padded.shape[1]
-        return [row[: length * times] for row, length in zip(weights, lengths, strict=True)]
+    def _curve(self, heard: Heard, count: int) -> FiringCurve:
+        config = self._network.config
+        if config.predictor.upsample is None:
+            return frame_curve(heard.predicted.weights[0].numpy())
+        # alone here, too: in company the BLSTM is no faster on a core, and packed it is slower
+        units = self._network.predictor.unit_weights(heard.hidden, [heard.hidden.shape[1]])
+        return unit_curve(units[0].numpy(), count, config)
 
 
 def _own(words: BatchWords | None, place: int) -> BatchWords | None:
