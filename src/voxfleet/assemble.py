@@ -20,6 +20,7 @@ from voxfleet.core import EngineInfo
 from voxfleet.engines.catalog import EngineOptions, is_folder, require_engine
 from voxfleet.engines.fake_options import FakeOptions
 from voxfleet.engines.text_catalog import TextEngineOptions
+from voxfleet.errors import StartError
 from voxfleet.fleet.local_pool import LocalPool
 from voxfleet.fleet.text_pool import TextPool
 from voxfleet.gateway.api_schemas import GatewaySettings
@@ -46,6 +47,17 @@ def run_server(settings: Settings, announce: Callable[[str], None]) -> None:
         asyncio.run(_serve(settings, folder, listener, announce))
 
 
+def _told_of_found_model(settings: Settings, fault: StartError) -> StartError:
+    """Nobody named the model that cannot be started: say where it came from."""
+    model = _model(settings)
+    if settings.model or model == BUNDLED_MODEL:
+        return fault
+    return StartError(
+        f"{fault.message}; {model} was found on this machine, as no model was named: repair or"
+        f" remove it, or name another one (--model {BUNDLED_MODEL} is the bundled English)"
+    )
+
+
 async def _serve(
     settings: Settings, folder: DataDir, listener: socket.socket, announce: Callable[[str], None]
 ) -> None:
@@ -58,7 +70,10 @@ async def _serve(
         # a stop signal while the models load ends `serving` first
         await asyncio.wait({serving, starting}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
-            await starting
+            try:
+                await starting
+            except StartError as fault:
+                raise _told_of_found_model(settings, fault) from None
             announce(_banner(service.engine_info(), settings, listener))
         await serving
     finally:
@@ -77,7 +92,10 @@ async def open_service(settings: Settings) -> AsyncIterator[tuple[TranscriptionS
     require_engine(_model(settings))
     with open_scratch_dir() as folder:
         service = _make_service(settings, folder)
-        await service.start()
+        try:
+            await service.start()
+        except StartError as fault:
+            raise _told_of_found_model(settings, fault) from None
         try:
             yield service, folder.uploads
         finally:
@@ -121,7 +139,8 @@ def _make_text_pool(settings: Settings, folder: DataDir) -> TextPool | None:
 def _model(settings: Settings) -> str:
     """The name of a model, or the full path of a checkpoint's folder."""
     if settings.model:
-        named = str(Path(settings.model).expanduser())
+        # unlike Path.expanduser, leaves the ~ of a user who does not exist as it is
+        named = os.path.expanduser(settings.model)  # noqa: PTH111
         return str(Path(named).absolute()) if is_folder(named) else settings.model
     present = find_paraformer_large(settings.data_dir, os.environ)
     return str(present) if present and _has_torch() else BUNDLED_MODEL

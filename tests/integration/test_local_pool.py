@@ -31,12 +31,28 @@ from voxfleet.pool_contract import WorkerState
 
 
 @pytest.mark.parametrize(
-    ("device", "told", "visible"),
-    [("cpu", "cpu", ""), ("cuda", "cuda:0", "0"), ("cuda:3", "cuda:0", "3")],
+    ("device", "shown", "told", "visible"),
+    [
+        ("cpu", None, "cpu", ""),
+        ("cpu", "4,5", "cpu", ""),
+        ("cuda", None, "cuda:0", "0"),
+        ("cuda:3", None, "cuda:0", "3"),
+        ("cuda", "4,5", "cuda:0", "4"),
+        ("cuda:1", "4, GPU-8f1", "cuda:0", "GPU-8f1"),
+    ],
 )
-def test_a_worker_sees_its_own_device_only(device: str, told: str, visible: str) -> None:
-    options, environment = on_device(EngineOptions("m", device))
+def test_a_worker_sees_its_own_device_only(
+    device: str, shown: str | None, told: str, visible: str
+) -> None:
+    options, environment = on_device(EngineOptions("m", device), shown)
     assert (options.device, environment) == (told, {"CUDA_VISIBLE_DEVICES": visible})
+
+
+@pytest.mark.parametrize(
+    ("device", "shown"), [("cuda:2", "4,5"), ("cuda:-1", None), ("cuda:x", "4")]
+)
+def test_a_device_that_is_not_there_keeps_its_name(device: str, shown: str | None) -> None:
+    assert on_device(EngineOptions("m", device), shown) == (EngineOptions("m", device), {})
 
 
 async def test_the_bundled_model_serves() -> None:

@@ -61,3 +61,8 @@ def test_every_media_setting_reaches_the_media_processes() -> None:
     assert (told.processes, told.slice_s, told.max_segment_s) == (3, 7, 9)
     assert (told.padding_s, told.fsmn_dir) == (0.3, Path("models"))
     assert {field.name for field in fields(told)} >= set(type(DEFAULTS.media).model_fields)
+
+
+def test_the_home_of_nobody_is_no_home() -> None:
+    options = engine_options(load_settings({"model": "~nosuchuser/x"}, {}))
+    assert options.model.endswith("/~nosuchuser/x")

@@ -8,7 +8,7 @@ import sys
 import msgspec
 import pytest
 
-from voxfleet.engines.catalog import EngineOptions, engine_names, make_engine
+from voxfleet.engines.catalog import EngineOptions, engine_names, make_engine, require_engine
 from voxfleet.engines.fake_options import FakeOptions
 from voxfleet.errors import NotFoundError
 
@@ -38,3 +38,9 @@ def test_the_catalog_imports_no_engine() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     modules = set(loaded.decode().split())
     assert modules & {"numpy", "pocketsphinx", "voxfleet.engines.fake"} == set()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "/" + "y" * 5000, "~nosuchuser/x"])
+def test_a_name_that_no_folder_can_have_is_unknown(name: str) -> None:
+    with pytest.raises(NotFoundError):
+        require_engine(name)

@@ -55,3 +55,13 @@ def test_half_a_download_is_none(tmp_path: Path) -> None:
     folder = put_model(tmp_path / "data" / "models" / "paraformer-large")
     (folder / "model.pt").unlink()
     assert find_paraformer_large(tmp_path / "data", {"HOME": str(tmp_path)}) is None
+
+
+def test_a_cache_that_may_not_be_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert find_paraformer_large(tmp_path, {"HOME": str(tmp_path)}) is None

@@ -23,7 +23,7 @@ from voxfleet.errors import EngineFaultError, RecognitionError
 from voxfleet.paraformer.batch_reader import BatchReader
 from voxfleet.paraformer.checkpoint import load_network, read_checkpoint
 from voxfleet.paraformer.cpu_reader import CpuReader
-from voxfleet.paraformer.device_memory import DeviceMemoryError
+from voxfleet.paraformer.device_memory import DeviceMemoryError, is_memory_fault, memory_error
 from voxfleet.paraformer.encoder import SanmEncoder
 from voxfleet.paraformer.network import Heard, ParaformerNetwork
 from voxfleet.paraformer.recogniser import Recogniser, Utterance
@@ -165,3 +165,16 @@ def test_no_memory_for_one_segment_is_its_error(
     assert isinstance(fault, EngineFaultError)
     assert "2.50 GiB" in fault.message
     assert "larger device" in fault.message
+
+
+def test_a_cpu_out_of_memory_is_told_from_other_faults() -> None:
+    fault = RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory:"
+        " you tried to allocate 400000000000 bytes. Error code 12 (Cannot allocate memory)"
+    )
+    assert is_memory_fault(fault)
+    assert not is_memory_fault(RuntimeError("shape '[2]' is invalid for input of size 3"))
+    text = str(memory_error(fault, torch.device("cpu"), [3.0, 1.5]))
+    assert text == (
+        "cpu could not allocate 400000000000 bytes for 2 segments of up to 3.0 s (4.5 s in all)"
+    )

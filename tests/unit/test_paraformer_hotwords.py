@@ -275,3 +275,11 @@ def test_a_hotword_that_is_attended_most_survives_among_a_thousand(
         atol=1e-5,
         rtol=0,
     )
+
+
+def test_lists_of_words_without_tokens_are_not_kept_for_ever(network: ParaformerNetwork) -> None:
+    embeds = embedder(network, capacity=100)
+    for number in range(50):
+        embeds.prepare([[f"龘{number}-{word}" for word in range(10)]])
+    kept = embeds._lists
+    assert sum(map(len, kept)) <= 100

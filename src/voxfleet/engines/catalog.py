@@ -61,7 +61,7 @@ def require_engine(name: str) -> None:
 
 def is_folder(name: str) -> bool:
     """Whether the name of a model means a folder: by its slashes, or because there is one."""
-    return name not in _ENGINES and ("/" in name or Path(name).is_dir())
+    return name not in _ENGINES and ("/" in name or _is_dir(Path(name)))
 
 
 def make_engine(name: str, options: EngineOptions) -> Engine:
@@ -75,13 +75,21 @@ def make_engine(name: str, options: EngineOptions) -> Engine:
 def _require_checkpoint(folder: Path) -> None:
     from voxfleet.paraformer.checkpoint_files import is_checkpoint
 
-    if not folder.is_dir():
+    if not _is_dir(folder):
         raise NotFoundError(f"model {folder}: no such folder; correct the path", param="model")
     if not is_checkpoint(folder):
         raise StartError(
             f"model {folder}: no checkpoint of a known kind, which has a config.yaml and a"
             " model.pt; correct the path, or download the model again"
         )
+
+
+def _is_dir(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except OSError:
+        # a name that no folder can have, such as one of a thousand characters
+        return False
 
 
 def _list(names: tuple[str, ...]) -> str:

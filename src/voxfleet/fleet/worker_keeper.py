@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from voxfleet.worker_process import START_FAILED_STATUS
 
 _log = logging.getLogger(__name__)
 _LAST_WORDS_LIMIT_S = 2.0
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 WorkerOptions = EngineOptions | TextEngineOptions
 
@@ -42,13 +44,24 @@ class KeeperSettings:
     restarts: RestartPolicy
 
 
-def on_device(options: WorkerOptions) -> tuple[WorkerOptions, dict[str, str]]:
-    """What the worker is told, and the environment that hides every other device from it."""
+def on_device(options: WorkerOptions, shown: str | None) -> tuple[WorkerOptions, dict[str, str]]:
+    """What the worker is told, and the environment that hides every other device from it.
+
+    `shown` is our own CUDA_VISIBLE_DEVICES: `cuda:1` is the second of those, as it is for PyTorch.
+    """
     kind, _, index = options.device.partition(":")
     if kind != "cuda":
-        return options, {"CUDA_VISIBLE_DEVICES": ""}
+        return options, {_VISIBLE: ""}
+    number = index or "0"
+    if shown is None and number.isdecimal():
+        chosen = number
+    elif shown is not None and number.isdecimal() and int(number) < len(shown.split(",")):
+        chosen = shown.split(",")[int(number)].strip()
+    else:
+        # no such device: the worker refuses it by the name it was given
+        return options, {}
     # the one device that is left is the first
-    return replace(options, device="cuda:0"), {"CUDA_VISIBLE_DEVICES": index or "0"}
+    return replace(options, device="cuda:0"), {_VISIBLE: chosen}
 
 
 class WorkerKeeper:
@@ -156,7 +169,7 @@ class WorkerKeeper:
             self.kill(f"was not ready within {timeout_s:g} s")
 
     async def _spawn(self) -> ChildProcess:
-        options, environment = on_device(self._settings.options)
+        options, environment = on_device(self._settings.options, os.environ.get(_VISIBLE))
         log_dir = self._settings.log_dir
         return await ChildProcess.start(
             self._settings.module,

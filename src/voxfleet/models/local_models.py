@@ -25,9 +25,17 @@ _NEEDED = ("config.yaml", "model.pt")
 def find_paraformer_large(data_dir: Path, environment: Mapping[str, str]) -> Path | None:
     """The first folder that has its files; `environment` as of the process, for cache places."""
     for folder in _candidates(data_dir, environment):
-        if all((folder / name).is_file() for name in _NEEDED):
+        if all(_is_file(folder / name) for name in _NEEDED):
             return folder
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # a cache of somebody else's is as good as none
+        return False
 
 
 def _candidates(data_dir: Path, environment: Mapping[str, str]) -> Iterator[Path]:

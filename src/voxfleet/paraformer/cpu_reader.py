@@ -1,7 +1,8 @@
 """Reads a batch on CPU cores: each item alone, several at once on one core each.
 
-Nothing is padded and no item hears another, so results are exact by construction; and one core per
-item does more than all cores on one. Knows no words and no text.
+Nothing is padded and no item hears another: company only decides how many cores add up an item's
+sums, which shows in the seventh digit. One core per item does more than all cores on one. Knows no
+words and no text.
 """
 
 from __future__ import annotations

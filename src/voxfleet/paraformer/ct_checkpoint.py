@@ -74,8 +74,10 @@ def _index(folder: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     metas = read_json(path).get("file_path_metas")
-    if not isinstance(metas, dict):
+    if metas is None:
         return {}
+    if not isinstance(metas, dict):
+        raise StartError(f"{path}: file_path_metas is no mapping: download the model again")
     tokenizer = metas.get("tokenizer_conf")
     names = {**metas, **tokenizer} if isinstance(tokenizer, dict) else metas
     return {key: name for key, name in names.items() if isinstance(name, str)}

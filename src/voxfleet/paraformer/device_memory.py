@@ -10,15 +10,22 @@ from collections.abc import Sequence
 
 import torch
 
-_TRIED = re.compile(r"Tried to allocate ([0-9.]+ ?[KMGT]?i?B)")
+#: as PyTorch says it of a GPU, and of a CPU
+_TRIED = re.compile(r"[Tt]ried to allocate ([0-9.]+ ?(?:[KMGT]?i?B|bytes))")
+_CPU_FAULT = "DefaultCPUAllocator"
 
 
 class DeviceMemoryError(MemoryError):
     """One line: the device, the size that failed, the batch. A smaller batch may still fit."""
 
 
+def is_memory_fault(fault: RuntimeError) -> bool:
+    """PyTorch has a class of its own for a GPU's memory only."""
+    return isinstance(fault, torch.OutOfMemoryError) or _CPU_FAULT in str(fault)
+
+
 def memory_error(
-    fault: torch.OutOfMemoryError, device: torch.device, durations_s: Sequence[float]
+    fault: RuntimeError, device: torch.device, durations_s: Sequence[float]
 ) -> DeviceMemoryError:
     tried = _TRIED.search(str(fault))
     size = tried.group(1) if tried else "the memory"

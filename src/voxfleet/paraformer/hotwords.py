@@ -195,6 +195,8 @@ class PreparedHotwords:
 class _EmbeddedList:
     words: Tensor
     unknown: tuple[str, ...]
+    #: words as they were sent: those without tokens take memory, too
+    sent: int
 
 
 class HotwordEmbedder:
@@ -236,11 +238,11 @@ class HotwordEmbedder:
             return known
         made = self._embedded(key)
         self._lists[key] = made
-        self._listed_entries += len(made.words)
+        self._listed_entries += made.sent + 1
         # a list longer than all that may be kept is not kept either
         while self._listed_entries > self._capacity:
             _, dropped = self._lists.popitem(last=False)
-            self._listed_entries -= len(dropped.words)
+            self._listed_entries -= dropped.sent + 1
         return made
 
     def _embedded(self, words: tuple[str, ...]) -> _EmbeddedList:
@@ -248,4 +250,4 @@ class HotwordEmbedder:
         unknown = tuple(word for word, found in ids.items() if found is None)
         # two spellings may be one hotword; the entry for none stays last
         distinct = dict.fromkeys(found for found in ids.values() if found)
-        return _EmbeddedList(self._bank.vectors([*distinct, self._none]), unknown)
+        return _EmbeddedList(self._bank.vectors([*distinct, self._none]), unknown, len(words))

@@ -45,6 +45,8 @@ def load_recogniser(folder: Path, device: str, precision: str, threads: int) -> 
     network.to(target)
     memory_mb = _memory_mb(network, chosen, parameters)
     if target.type == "cpu":
+        # of this thread, which computes features and hotwords; the reader's threads have their own
+        torch.set_num_threads(threads)
         recogniser = Recogniser(checkpoint, network, CpuReader(network, threads))
         return LoadedModel(recogniser, chosen, memory_mb)
     torch.cuda.set_device(target)
@@ -66,7 +68,7 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise StartError(f"device {name!r} is unknown; use cpu, or cuda:0 and so on") from None
-    if device.type not in ("cpu", "cuda"):
+    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
         raise StartError(f"device {name!r}: Paraformer runs on cpu and cuda only")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise StartError(

@@ -144,6 +144,5 @@ def _shrink_stream(encoder: nn.Module) -> None:
 
 
 def _scale(linear: nn.Linear) -> None:
-    # not in place: the weights may be a read-only map of the file
     linear.weight = nn.Parameter(linear.weight * _FLOAT16_STREAM_SCALE, requires_grad=False)
     linear.bias = nn.Parameter(linear.bias * _FLOAT16_STREAM_SCALE, requires_grad=False)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from voxfleet.core import SAMPLE_RATE_HZ, Word
 from voxfleet.paraformer.checkpoint import Checkpoint
-from voxfleet.paraformer.device_memory import memory_error, release
+from voxfleet.paraformer.device_memory import is_memory_fault, memory_error, release
 from voxfleet.paraformer.features import FeatureExtractor, frame_count
 from voxfleet.paraformer.hotwords import HotwordEmbedder, HotwordTokenizer, read_seg_dict
 from voxfleet.paraformer.network import ParaformerNetwork
@@ -90,7 +90,9 @@ class Recogniser:
     def _within_memory(self, batch: Sequence[Utterance]) -> list[Recognised]:
         try:
             return self._recognise(batch)
-        except torch.OutOfMemoryError as fault:
+        except RuntimeError as fault:
+            if not is_memory_fault(fault):
+                raise
             durations_s = [len(item.samples) / SAMPLE_RATE_HZ for item in batch]
             failure = memory_error(fault, self._device, durations_s)
         # not before here: the fault's frames held the batch's tensors
