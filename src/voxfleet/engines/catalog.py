@@ -76,7 +76,10 @@ def _require_checkpoint(folder: Path) -> None:
     from voxfleet.paraformer.checkpoint_files import is_checkpoint
 
     if not _is_dir(folder):
-        raise NotFoundError(f"model {folder}: no such folder; correct the path", param="model")
+        raise NotFoundError(
+            f"model {folder}: no such folder; name the folder that has config.yaml and model.pt",
+            param="model",
+        )
     if not is_checkpoint(folder):
         raise StartError(
             f"model {folder}: no checkpoint of a known kind, which has a config.yaml and a"

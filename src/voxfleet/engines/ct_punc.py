@@ -31,7 +31,8 @@ class CtPuncEngine:
             from voxfleet.paraformer.ct_checkpoint import load_punctuator
         except ImportError as fault:
             raise StartError(
-                f"punctuation model {self._folder}: {fault.name} is not installed"
+                f"punctuation model {self._folder}: {fault.name} is not installed;"
+                " run: pip install 'voxfleet[paraformer]'"
             ) from fault
         self._punctuator = load_punctuator(self._folder, self._device)
 

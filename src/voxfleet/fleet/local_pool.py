@@ -110,7 +110,8 @@ class LocalPool:
         return await work.answer
 
     def snapshot(self) -> PoolSnapshot:
-        model = self._info.model if self._info else self._options.model
+        # until it is loaded, a model is called by the last part of its folder's path
+        model = self._info.model if self._info else Path(self._options.model).name
         rows = self._crew.rows(model, self._options.device)
         ready = sum(row.state is WorkerState.READY for row in rows)
         rate = self._meter.rate

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 #: a message to a worker holds no more than this, or one longer text
 MAX_BATCH_TEXTS = 64
-MAX_BATCH_CHARS = 10_000
+MAX_BATCH_CHARS = 2_000
 #: workers that may die on a text alone before it is to blame
 MOST_DEATHS = 2
 #: workers that may be lost with a text in hand, whoever is to blame

@@ -15,8 +15,9 @@ from voxfleet.core import TranscriptSegment
 from voxfleet.errors import AlignmentError
 from voxfleet.transcribe.stitch import join_texts
 
-#: a transcript is punctuated in passages of about this length: half an hour of speech
-MAX_PASSAGE_CHARS = 10_000
+#: a transcript is punctuated in passages of about this length, four minutes of speech: they are
+#: computed side by side, and nobody else waits for more than one of them
+MAX_PASSAGE_CHARS = 1_000
 
 Passage = tuple[TranscriptSegment, ...]
 
