@@ -104,7 +104,9 @@ def write_random_checkpoint(
     pieces = read_vocabulary(tokens).pieces if tokens else made_pieces(size)
     content = config(architecture, size, len(pieces))
     (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    (folder / "configuration.json").write_text(json.dumps(_index(), indent=4), encoding="utf-8")
+    (folder / "configuration.json").write_text(
+        json.dumps(published_index(), indent=4), encoding="utf-8"
+    )
     (folder / "tokens.json").write_text(
         json.dumps(pieces, ensure_ascii=False, indent=4), encoding="utf-8"
     )
@@ -191,7 +193,7 @@ def config(architecture: str, size: str, pieces: int) -> dict[str, object]:
     return content
 
 
-def _index() -> dict[str, object]:
+def published_index() -> dict[str, object]:
     return {
         "framework": "pytorch",
         "task": "auto-speech-recognition",

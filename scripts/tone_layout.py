@@ -21,6 +21,7 @@ from scripts.make_random_checkpoint import (
     MODEL_CONF,
     PREDICTOR_CONF,
     UPSAMPLE_CONF,
+    published_index,
 )
 from tests.tone_speech import LATIN_WORDS, PIECES
 from voxfleet.paraformer.network import ParaformerNetwork
@@ -31,18 +32,6 @@ NO_BIAS = "曩"
 TOKENS = ("<blank>", "<s>", "</s>", *PIECES, NO_BIAS, "<unk>")
 TOKEN_IDS = {piece: place for place, piece in enumerate(TOKENS)}
 WIDTH = 80
-INDEX = {
-    "framework": "pytorch",
-    "task": "auto-speech-recognition",
-    "model": {"type": "funasr"},
-    "pipeline": {"type": "funasr-pipeline"},
-    "file_path_metas": {
-        "init_param": "model.pt",
-        "config": "config.yaml",
-        "tokenizer_conf": {"token_list": "tokens.json", "seg_dict_file": "seg_dict"},
-        "frontend_conf": {"cmvn_file": "am.mvn"},
-    },
-}
 
 
 def config() -> dict[str, object]:
@@ -75,7 +64,8 @@ def write(out_dir: Path, network: ParaformerNetwork, shift: Statistics, scale: S
     """Weights in half precision, for size; they are read as float32."""
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / "config.yaml").write_text(yaml.safe_dump(config(), sort_keys=False), "utf-8")
-    (out_dir / "configuration.json").write_text(json.dumps(INDEX, indent=4) + "\n", "utf-8")
+    index = json.dumps(published_index(), indent=4)
+    (out_dir / "configuration.json").write_text(index + "\n", "utf-8")
     tokens = json.dumps(TOKENS, ensure_ascii=False, indent=4)
     (out_dir / "tokens.json").write_text(tokens + "\n", "utf-8")
     words = {piece: (piece,) for piece in PIECES if not piece.isascii()} | LATIN_WORDS

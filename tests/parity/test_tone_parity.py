@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.tone_speech import Spoken, random_manner, random_pieces, speak, speak_pieces
+from tests.tone_speech import Spoken, heard, random_manner, random_pieces, speak, speak_pieces
 from voxfleet.paraformer.loading import load_recogniser
 from voxfleet.paraformer.recogniser import Recognised, Recogniser, Utterance
 
@@ -53,4 +53,5 @@ def test_texts_and_times_in_every_manner(ours: Recogniser, theirs: Any) -> None:
 
 @pytest.mark.parametrize("words", [("它好",), ("它好", "语花"), ("国羽",)])
 def test_hotwords(ours: Recogniser, theirs: Any, words: tuple[str, ...]) -> None:
-    compare(ours, theirs, speak("他好天他大雨花"), words)
+    text = "他好天他大雨花"
+    assert compare(ours, theirs, speak(text), words).text == heard(text, words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,8 @@ from tests.unit.feature_batches import (
     LENGTHS,
     assert_same,
     batch,
-    checkpoints,
     hotwords,
     network_in,
-    one_thread,
 )
 from voxfleet.paraformer.batch_reader import BatchReader
 from voxfleet.paraformer.batch_transfer import fetch
@@ -29,22 +27,13 @@ from voxfleet.paraformer.network import Heard, ParaformerNetwork, Scored
 from voxfleet.paraformer.reading import BatchWords
 from voxfleet.paraformer.shape_buckets import token_bound
 
-
-@pytest.fixture(autouse=True)
-def quietly() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoints(tmp_path_factory.mktemp("checkpoints"))
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("max_frames", [1, 300, 16_384])
-def test_says_what_items_alone_say(folder: Path, architecture: str, max_frames: int) -> None:
-    network = network_in(folder, architecture)
+def test_says_what_items_alone_say(tiny_models: Path, architecture: str, max_frames: int) -> None:
+    network = network_in(tiny_models, architecture)
     frames = batch(LENGTHS)
     expected = CpuReader(network, 1).read(frames, LENGTHS, None)
     reader = BatchReader(network, CPU, graphs=False, max_frames=max_frames)
@@ -53,8 +42,8 @@ def test_says_what_items_alone_say(folder: Path, architecture: str, max_frames: 
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_any_neighbours(folder: Path, architecture: str) -> None:
-    network = network_in(folder, architecture)
+def test_any_neighbours(tiny_models: Path, architecture: str) -> None:
+    network = network_in(tiny_models, architecture)
     reader = BatchReader(network, CPU, graphs=False)
     frames = batch(LENGTHS)
     together = reader.read(frames, LENGTHS, None)
@@ -68,8 +57,8 @@ def test_any_neighbours(folder: Path, architecture: str) -> None:
 @pytest.mark.parametrize(
     "sizes", [(0, 1, 3, 0, 9, 2, 0, 5, 1, 4), (60, 0, 1, 55, 7, 51, 50, 49, 2, 0)]
 )
-def test_a_list_of_hotwords_for_each_item(folder: Path, sizes: Sequence[int]) -> None:
-    network = network_in(folder, "seaco")
+def test_a_list_of_hotwords_for_each_item(tiny_models: Path, sizes: Sequence[int]) -> None:
+    network = network_in(tiny_models, "seaco")
     frames = batch(LENGTHS)
     words = hotwords(network, sizes)
     expected = CpuReader(network, 1).read(frames, LENGTHS, words)
@@ -79,8 +68,8 @@ def test_a_list_of_hotwords_for_each_item(folder: Path, sizes: Sequence[int]) ->
     assert_same(reader.read(frames, LENGTHS, words), expected)
 
 
-def test_one_list_seen_by_all_is_not_copied(folder: Path) -> None:
-    network = network_in(folder, "seaco")
+def test_one_list_seen_by_all_is_not_copied(tiny_models: Path) -> None:
+    network = network_in(tiny_models, "seaco")
     own = hotwords(network, (4,))
     shared = BatchWords(own.vectors.expand(len(LENGTHS), -1, -1), own.counts.expand(len(LENGTHS)))
     frames = batch(LENGTHS)
@@ -98,9 +87,9 @@ def firing_always(network: ParaformerNetwork) -> ParaformerNetwork:
 
 @pytest.mark.parametrize("architecture", ["paraformer", "seaco"])
 def test_more_tokens_than_expected_are_read_again(
-    folder: Path, architecture: str, monkeypatch: pytest.MonkeyPatch
+    tiny_models: Path, architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = firing_always(network_in(folder, architecture))
+    network = firing_always(network_in(tiny_models, architecture))
     lengths = (80, 10, 120, 16)
     frames = batch(lengths)
     expected = CpuReader(network, 1).read(frames, lengths, None)
@@ -122,8 +111,8 @@ def test_more_tokens_than_expected_are_read_again(
     assert asked[-2:] == [(1, counts[2] + 1), (1, counts[0] + 1)]
 
 
-def test_hotwords_of_what_is_read_again(folder: Path) -> None:
-    network = firing_always(network_in(folder, "seaco"))
+def test_hotwords_of_what_is_read_again(tiny_models: Path) -> None:
+    network = firing_always(network_in(tiny_models, "seaco"))
     lengths = (80, 10, 120, 16)
     words = hotwords(network, (0, 3, 5, 60))
     frames = batch(lengths)
@@ -131,7 +120,7 @@ def test_hotwords_of_what_is_read_again(folder: Path) -> None:
     assert_same(BatchReader(network, CPU, graphs=False).read(frames, lengths, words), expected)
 
 
-def test_all_comes_in_one_transfer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_comes_in_one_transfer(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     transfers: list[int] = []
 
     def counted(tables: Sequence[Tensor]) -> list[NDArray[np.int32]]:
@@ -139,7 +128,7 @@ def test_all_comes_in_one_transfer(folder: Path, monkeypatch: pytest.MonkeyPatch
         return fetch(tables)
 
     monkeypatch.setattr("voxfleet.paraformer.batch_reader.fetch", counted)
-    reader = BatchReader(network_in(folder, "seaco"), CPU, graphs=False, max_frames=300)
+    reader = BatchReader(network_in(tiny_models, "seaco"), CPU, graphs=False, max_frames=300)
     reader.read(batch(LENGTHS), LENGTHS, None)
     assert len(transfers) == 1
     assert transfers[0] > 4

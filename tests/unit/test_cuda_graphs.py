@@ -16,26 +16,15 @@ from tests.unit.feature_batches import (
     LENGTHS,
     assert_same,
     batch,
-    checkpoints,
     hotwords,
     network_in,
-    one_thread,
 )
 from voxfleet.paraformer.batch_reader import BatchReader
 from voxfleet.paraformer.cpu_reader import CpuReader
 from voxfleet.paraformer.cuda_graphs import CudaGraphs
 from voxfleet.paraformer.reading import Reading
 
-
-@pytest.fixture(autouse=True)
-def quietly() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoints(tmp_path_factory.mktemp("checkpoints"))
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 class Replayed:
@@ -88,9 +77,9 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[Replayed]:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_captured_pass_with_room_to_spare_says_the_same(
-    folder: Path, architecture: str, captures: list[Replayed]
+    tiny_models: Path, architecture: str, captures: list[Replayed]
 ) -> None:
-    network = network_in(folder, architecture)
+    network = network_in(tiny_models, architecture)
     words = hotwords(network, (0, 1, 3, 0, 60, 2, 0)) if architecture == "seaco" else None
     # seven items in one pass of eight
     lengths = (33, 5, 39, 1, 29, 33, 16)
@@ -107,7 +96,7 @@ def test_a_captured_pass_with_room_to_spare_says_the_same(
 
 
 def test_a_device_that_cannot_capture_reads_eagerly_and_says_so(
-    folder: Path,
+    tiny_models: Path,
     captures: list[Replayed],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -118,7 +107,7 @@ def test_a_device_that_cannot_capture_reads_eagerly_and_says_so(
         raise RuntimeError("CUDA error: operation not permitted\nwhen stream is capturing")
 
     monkeypatch.setattr(torch.cuda, "graph", failing)
-    network = network_in(folder, "paraformer")
+    network = network_in(tiny_models, "paraformer")
     reader = BatchReader(network, CPU, graphs=True)
     frames = batch(LENGTHS)
     expected = CpuReader(network, 1).read(frames, LENGTHS, None)
@@ -128,8 +117,8 @@ def test_a_device_that_cannot_capture_reads_eagerly_and_says_so(
     assert "not permitted when stream is capturing" in record.getMessage()
 
 
-def test_a_warm_up_captures_what_will_come(folder: Path, captures: list[Replayed]) -> None:
-    reader = BatchReader(network_in(folder, "paraformer"), CPU, graphs=True, max_frames=64)
+def test_a_warm_up_captures_what_will_come(tiny_models: Path, captures: list[Replayed]) -> None:
+    reader = BatchReader(network_in(tiny_models, "paraformer"), CPU, graphs=True, max_frames=64)
     reader.warm_up()
     warmed = len(captures)
     assert warmed > 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,6 @@ from torch import Tensor
 from tests.integration.checkpoint_rig import ARCHITECTURES
 from tests.unit.feature_batches import (
     CPU,
-    checkpoints,
-    one_thread,
 )
 from voxfleet.core import EngineInfo, Hypothesis, Segment, Waveform
 from voxfleet.engines.catalog import EngineOptions
@@ -30,16 +28,7 @@ from voxfleet.paraformer.recogniser import Recogniser, Utterance
 from voxfleet.paraformer.sanm import Mask
 from voxfleet.worker import recognise_safely
 
-
-@pytest.fixture(autouse=True)
-def quietly() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoints(tmp_path_factory.mktemp("checkpoints"))
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def utterances(*levels: float) -> list[Utterance]:
@@ -64,9 +53,9 @@ def poison_the_loud(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("padded", [True, False])
 def test_what_is_no_number_is_no_text_and_harms_nobody(
-    folder: Path, architecture: str, padded: bool, monkeypatch: pytest.MonkeyPatch
+    tiny_models: Path, architecture: str, padded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint = read_checkpoint(folder / architecture)
+    checkpoint = read_checkpoint(tiny_models / architecture)
     network = load_network(checkpoint)
     reader = BatchReader(network, CPU, graphs=False) if padded else CpuReader(network, 1)
     recogniser = Recogniser(checkpoint, network, reader)
@@ -94,9 +83,11 @@ def segments(given: Sequence[Utterance]) -> list[Segment]:
     ],
 )
 def test_an_overflow_is_an_error_of_its_segment(
-    folder: Path, precision: str, says: str, monkeypatch: pytest.MonkeyPatch
+    tiny_models: Path, precision: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = ParaformerEngine(EngineOptions(str(folder / "seaco"), precision=precision, threads=1))
+    engine = ParaformerEngine(
+        EngineOptions(str(tiny_models / "seaco"), precision=precision, threads=1)
+    )
     engine.load()
     poison_the_loud(monkeypatch)
     first, second = engine.recognise(segments(utterances(30, 20_000)))
@@ -141,10 +132,10 @@ class Gpu:
 
 
 def test_no_memory_names_size_batch_and_device(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_batches_of(monkeypatch, 2)
-    engine = Gpu(folder / "seaco")
+    engine = Gpu(tiny_models / "seaco")
     with pytest.raises(DeviceMemoryError) as refused:
         engine.recognise(segments(utterances(30, 30)))
     said = "cpu could not allocate 2.50 GiB for 2 segments of up to 1.2 s (2.2 s in all)"
@@ -158,10 +149,10 @@ def test_no_memory_names_size_batch_and_device(
 
 
 def test_no_memory_for_one_segment_is_its_error(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_batches_of(monkeypatch, 1)
-    (fault,) = recognise_safely(Gpu(folder / "seaco"), segments(utterances(30)))
+    (fault,) = recognise_safely(Gpu(tiny_models / "seaco"), segments(utterances(30)))
     assert isinstance(fault, EngineFaultError)
     assert "2.50 GiB" in fault.message
     assert "larger device" in fault.message
