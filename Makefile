@@ -9,7 +9,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint fix bench bench-server bench-long bench-paraformer \
-	bench-paraformer-gpu docs clean test-parity
+	bench-paraformer-gpu docs clean test-faults test-parity
 
 help: ## list the chores
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
@@ -21,7 +21,10 @@ run: $(VENV)/.base ## install what serving needs and serve on http://127.0.0.1:7
 	@exec $(BIN)/voxfleet serve $(ARGS)
 
 test: $(VENV)/.test ## run the tests
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/parity $(ARGS)
+
+test-faults: $(VENV)/.test ## kill, stop, starve and confuse real processes, and count the answers
+	@exec $(BIN)/python -m pytest tests/faults $(ARGS)
 
 lint: $(VENV)/.lint ## check style, types, layers, layout and documents
 	$(BIN)/python -m ruff check

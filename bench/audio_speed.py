@@ -23,7 +23,6 @@ import soundfile
 from numpy.typing import NDArray
 
 import voxfleet
-from voxfleet.assemble import media_settings
 from voxfleet.audio.decode import open_audio
 from voxfleet.audio.detectors import make_detector
 from voxfleet.audio.loudness import FrameLevels
@@ -31,6 +30,7 @@ from voxfleet.audio.segmenter import Segmenter
 from voxfleet.config_sources import load_settings
 from voxfleet.core import SAMPLE_RATE_HZ, VadMode
 from voxfleet.media.file_cutter import segment_limits
+from voxfleet.part_settings import media_settings
 
 SLICE_SAMPLES = 30 * SAMPLE_RATE_HZ
 PAUSE_S = 0.7

@@ -50,7 +50,9 @@ def settings_table() -> str:
 
 
 def setting_fields() -> Iterator[tuple[str, FieldInfo]]:
-    from voxfleet.config import Settings, setting_keys
+    """Every key with its field, those of a pool as `pool.NAME`."""
+    from voxfleet.config import POOL_KEY, Settings, setting_keys
+    from voxfleet.config_pool import PoolSection
 
     for key in setting_keys():
         *sections, name = key.split(".")
@@ -58,13 +60,17 @@ def setting_fields() -> Iterator[tuple[str, FieldInfo]]:
         for section in sections:
             model = cast("type", model.model_fields[section].annotation)  # type: ignore[attr-defined]
         yield key, model.model_fields[name]  # type: ignore[attr-defined]
+    for name, field in PoolSection.model_fields.items():
+        yield f"{POOL_KEY}.{name}", field
 
 
 def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
     if field.default_factory is not None:
         return "by machine"
     value = field.default
-    if value is None or value == "":
+    if value is None or value in ("", (), {}):
         return "none"
     return f"`{value}`"
 
@@ -90,6 +96,10 @@ def _kind(annotation: object) -> str:
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
         kinds = [part for part in typing.get_args(annotation) if part is not type(None)]
         return ", ".join(_kind(part) for part in kinds)
+    if typing.get_origin(annotation) is tuple:
+        return f"list: {_kind(typing.get_args(annotation)[0])}"
+    if typing.get_origin(annotation) is dict:
+        return "table: text"
     if isinstance(annotation, type) and annotation in names:
         return names[annotation]
     raise TypeError(f"{annotation}: say here how such a setting is described")

@@ -94,9 +94,9 @@ def form_fields() -> set[str]:
         field
         for operation in operations().values()
         if "requestBody" in operation
-        for field in operation["requestBody"]["content"]["multipart/form-data"]["schema"][
-            "properties"
-        ]
+        for kind, body in operation["requestBody"]["content"].items()
+        if kind == "multipart/form-data"
+        for field in body["schema"]["properties"]
     }
 
 

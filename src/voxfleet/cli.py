@@ -67,21 +67,19 @@ def serve(
     config: ConfigFlag = None,
 ) -> None:
     """Serve speech recognition over HTTP until stopped."""
-    settings = _settings(
-        {
-            "model": model,
-            "instances": instances,
-            "device": device,
-            "precision": precision,
-            "server.host": host,
-            "server.port": port,
-            "data_dir": data_dir,
-        },
-        config,
-    )
+    flags: dict[str, object] = {
+        "model": model,
+        "instances": instances,
+        "device": device,
+        "precision": precision,
+        "server.host": host,
+        "server.port": port,
+        "data_dir": data_dir,
+    }
+    settings = _settings(flags, config)
     from voxfleet.assemble import run_server
 
-    run_server(settings, typer.echo)
+    run_server(settings, typer.echo, lambda: _settings(flags, config))
 
 
 @app.command()

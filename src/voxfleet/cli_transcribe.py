@@ -37,7 +37,8 @@ from voxfleet.core import (
 from voxfleet.errors import UsageError, VoxfleetError
 from voxfleet.transcribe.formats import render
 from voxfleet.transcribe.hotword_text import split_hotwords, within_limits
-from voxfleet.transcribe.pipeline import TranscribeRequest, TranscriptionService
+from voxfleet.transcribe.pipeline import TranscribeRequest
+from voxfleet.transcribe.transcription_service import TranscriptionService
 
 _JSON_FORMATS = ("json", "verbose_json")
 

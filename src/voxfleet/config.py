@@ -11,16 +11,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from voxfleet.config_pool import (
+    MOST_INSTANCES,
+    AutoscaleSection,
+    Device,
+    FleetSection,
+    PoolSection,
+    Precision,
+    RealtimeSection,
+    Section,
+    with_names,
+)
 from voxfleet.core import VadMode
 
 #: a path as people write it, ~ included
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+#: what makes one pool without a table for it, and so cannot stand beside one
+SHORT_WAY = ("model", "instances", "device", "precision")
+#: the only setting that is a list of tables
+POOL_KEY = "pool"
 
 
 def _default_data_dir() -> Path:
@@ -113,6 +124,19 @@ class QueueSection(Section):
         ge=0,
         description="Requests that may wait beside those in work; more are refused with 503.",
     )
+    max_wait_s: float = Field(
+        default=30,
+        gt=0,
+        description="Longest estimated wait; where it would be longer, the answer is 503.",
+    )
+    max_requests: int = Field(
+        default=1000, ge=1, description="Requests at once, in work and waiting; more get 503."
+    )
+    batch_goal_s: float = Field(
+        default=3,
+        gt=0,
+        description="Longest a batch should compute where batch_size_s is automatic.",
+    )
 
 
 class WorkerSection(Section):
@@ -120,9 +144,10 @@ class WorkerSection(Section):
         default=300, gt=0, description="Time allowed for a model to load and warm up."
     )
     min_batch_timeout_s: float = Field(
-        default=60,
+        default=10,
         gt=0,
-        description="A worker is called hung after this time or 4x the predicted one, the longer.",
+        description="A worker that shows no progress for this time, or 4x the predicted one if"
+        " longer, is called hung.",
     )
 
 
@@ -161,6 +186,11 @@ class FakeSection(Section):
     )
     load_s: float = Field(default=0, ge=0, description="Model `fake`: seconds that loading takes.")
     memory_mb: int = Field(default=0, ge=0, description="Model `fake`: memory it really takes.")
+    out_of_memory_above_s: float = Field(
+        default=0,
+        ge=0,
+        description="Model `fake`: padded seconds beyond which memory runs out; 0 is never.",
+    )
     fault: str = Field(
         default="",
         description="Model `fake`: a fault to play, such as `crash`, and when; see the text below.",
@@ -179,10 +209,15 @@ class Settings(Section):
         description="Model name or directory; empty chooses the best one that is present.",
     )
     instances: int = Field(
-        default=1, ge=1, le=256, description="Worker processes, each with its own model."
+        default=1,
+        ge=1,
+        le=MOST_INSTANCES,
+        description="Worker processes, each with its own model.",
     )
-    device: str = Field(default="cpu", description="Where the model runs: `cpu`, `cuda:0`, ...")
-    precision: Literal["", "float32", "bfloat16", "float16", "int8"] = Field(
+    device: Device = Field(
+        default="cpu", description="Where the model runs: `cpu`, `cuda` (every card), `cuda:0`, ..."
+    )
+    precision: Precision = Field(
         default="",
         description="Numbers the model computes with; empty chooses the fastest safe ones.",
     )
@@ -191,20 +226,44 @@ class Settings(Section):
     media: MediaSection = MediaSection()
     queue: QueueSection = QueueSection()
     worker: WorkerSection = WorkerSection()
+    fleet: FleetSection = FleetSection()
+    autoscale: AutoscaleSection = AutoscaleSection()
+    realtime: RealtimeSection = RealtimeSection()
     punctuation: PunctuationSection = PunctuationSection()
     itn: ItnSection = ItnSection()
     log: LogSection = LogSection()
     fake: FakeSection = FakeSection()
+    pool: Annotated[tuple[PoolSection, ...], AfterValidator(with_names)] = Field(
+        default=(), description="Pools of workers, each a table that begins with `[[pool]]`."
+    )
+
+
+def pools_of(settings: Settings, found_model: str = "") -> tuple[PoolSection, ...]:
+    """The pools there shall be, at least one; `found_model` is what an empty model stands for."""
+    short = PoolSection(**{name: getattr(settings, name) for name in SHORT_WAY})
+    return with_names(
+        [
+            pool if pool.model else pool.model_copy(update={"model": found_model})
+            for pool in settings.pool or (short,)
+        ]
+    )
 
 
 def setting_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
-    """Every dotted key there is, such as `server.port`, in the order of the schema."""
+    """Every dotted key there is, such as `server.port`, in the order of the schema.
+
+    Pools are not among them: they are many, and their keys are `pool_keys`.
+    """
     for name, field in model.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from setting_keys(kind, f"{prefix}{name}.")
-        else:
+        elif prefix + name != POOL_KEY:
             yield prefix + name
+
+
+def pool_keys() -> tuple[str, ...]:
+    return tuple(PoolSection.model_fields)
 
 
 def setting_value(settings: Settings, key: str) -> object:

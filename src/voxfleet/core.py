@@ -73,11 +73,15 @@ class RawPcm:
 
 @dataclass(frozen=True, slots=True)
 class AudioOptions:
-    """What a client may ask of decoding and speech detection."""
+    """What is asked of decoding and speech detection; all but `max_segment_s` by the client.
+
+    That is what the model takes at once; None leaves it to the media processes' settings.
+    """
 
     vad: VadMode = VadMode.AUTO
     channel: ChannelMode = ChannelMode.MIX
     raw_pcm: RawPcm | None = None
+    max_segment_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class SpooledSegment:
     """A piece of speech whose PCM (int16, little-endian, mono, 16 kHz) lies in a spool file.
 
     What the gateway handles instead of sound. Whoever takes the last result deletes `path`.
+    `digest` is that of the PCM, equal for equal sound; empty where nobody computed it.
     """
 
     id: str
@@ -131,6 +136,7 @@ class SpooledSegment:
     sample_count: int
     channel: int = 0
     options: RecognitionOptions = RecognitionOptions()
+    digest: str = ""
 
     @property
     def duration_s(self) -> float:
@@ -219,6 +225,18 @@ class Transcription:
     transcripts: tuple[Transcript, ...]
     warnings: tuple[str, ...] = ()
     options: RecognitionOptions = RecognitionOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestProgress:
+    """A request that is being answered: `state` is `queued` while nothing of it is computed.
+
+    `queue_position` is about how many segments go before its next; None when none waits.
+    """
+
+    state: str
+    queue_position: int | None
+    decoded_s: float
 
 
 @dataclass(frozen=True, slots=True)

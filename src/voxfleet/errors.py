@@ -4,6 +4,7 @@ VoxfleetError                  500  server   the root; also what an unforeseen f
 ├── UsageError                 400  client   a flag, a path or a folder given on the command line
 ├── SettingsError              400  client   a setting that is unknown or has a bad value
 ├── StartError                 500  server   the server cannot start: port, data directory, model
+│   └── PlanError              409  client   so many workers do not fit on the devices there are
 ├── RequestError               400  client   a request that can never succeed as it is
 │   ├── ParameterError         400  client   one parameter has a value nobody understands
 │   ├── NotFoundError          404  client   no such route or object
@@ -17,10 +18,12 @@ VoxfleetError                  500  server   the root; also what an unforeseen f
 │   ├── AudioTooLargeError     413  client   more bytes than server.max_upload_mb
 │   └── AudioTooLongError      413  client   more sound than time or rules allow
 ├── RecognitionError           422  client   the engine could not make text of one segment
+│   ├── PoisonError            422  client   sound that ended the model's process, again and again
 │   └── EngineFaultError       500  server   the engine broke on it: no memory, a bug
 │       └── AlignmentError     500  server   a punctuated text is not the text it was made of
 ├── OverloadError              503  server   no room now; retry_after_s says when (retryable)
 │   └── NotReadyError          503  server   no worker is ready yet, or the server is stopping
+├── DeviceFaultError           500  server   a GPU is of no use any more to the process that says so
 ├── WorkerLostError            503  server   a worker died or hung with work in hand (retryable)
 ├── DeadlineError              504  server   the time allowed for the request has passed
 └── CancelledError             499  client   whoever asked is gone
@@ -68,6 +71,10 @@ class SettingsError(VoxfleetError):
 
 class StartError(VoxfleetError):
     code = "cannot_start"
+
+
+class PlanError(StartError):
+    status, code, fault = 409, "does_not_fit", Fault.CLIENT
 
 
 class RequestError(VoxfleetError):
@@ -122,6 +129,10 @@ class RecognitionError(VoxfleetError):
     status, code, fault = 422, "recognition_failed", Fault.CLIENT
 
 
+class PoisonError(RecognitionError):
+    code = "poison"
+
+
 class EngineFaultError(RecognitionError):
     status, code, fault = 500, "engine_fault", Fault.SERVER
 
@@ -136,6 +147,12 @@ class OverloadError(VoxfleetError):
 
 class NotReadyError(OverloadError):
     code = "not_ready"
+
+
+class DeviceFaultError(VoxfleetError):
+    """Raised by an engine whose device cannot compute any more: its process must end."""
+
+    code = "device_fault"
 
 
 class WorkerLostError(VoxfleetError):

@@ -26,11 +26,34 @@ class WorkerState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TimeModel:
+    """What a batch costs: `fixed_s` whatever it holds, and `per_padded_s` for each padded second.
+
+    `learned` tells a model that rests on finished batches from an engine's own guess.
+    """
+
+    fixed_s: float
+    per_padded_s: float
+    learned: bool = False
+
+    def predict_s(self, padded_s: float) -> float:
+        return self.fixed_s + self.per_padded_s * padded_s
+
+    def padded_within_s(self, limit_s: float) -> float:
+        """How many padded seconds fit into so much time; 0 where not even an empty batch does."""
+        return max(0.0, limit_s - self.fixed_s) / self.per_padded_s
+
+
+@dataclass(frozen=True, slots=True)
 class Room:
-    """A worker's promise that it can take up to `credit_s` padded seconds now."""
+    """A worker's promise that it can take up to `credit_s` padded seconds now.
+
+    `pace` is how long that will take; None where nobody knows.
+    """
 
     worker_id: str
     credit_s: float
+    pace: TimeModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +66,14 @@ class BatchResult:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSnapshot:
+    """One instance as operators see it.
+
+    `since_s` is the Unix time of its last change of state, `in_flight` the segments it computes,
+    `audio_s` what it has recognised in all its lives, `compute_s` the time that took, `credit_s`
+    the padded seconds it takes at once. `reason` is why its state is what it is, `last_error` what
+    went wrong last, kept after it has recovered.
+    """
+
     id: str
     model: str
     device: str
@@ -51,15 +82,28 @@ class WorkerSnapshot:
     restarts: int
     busy: bool
     reason: str = ""
+    pool: str = ""
+    since_s: float = 0.0
+    in_flight: int = 0
+    audio_s: float = 0.0
+    compute_s: float = 0.0
+    batches: int = 0
+    credit_s: float = 0.0
+    out_of_memory: int = 0
+    last_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSnapshot:
-    """The workers of one model; `rate` is measured audio seconds per second, or None."""
+    """The workers of one model; `rate` is measured audio seconds per second, or None.
+
+    `degraded` says why fewer workers serve than should; empty when all is well.
+    """
 
     model: str
     workers: tuple[WorkerSnapshot, ...]
     rate: float | None
+    degraded: str = ""
 
     @property
     def ready(self) -> bool:
@@ -118,3 +162,80 @@ class QueueSnapshot:
     waiting: int
     waiting_s: float
     requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSnapshot:
+    """One card as the driver tells it now; what it does not tell is None. Memory is in MiB."""
+
+    index: int
+    uuid: str
+    name: str
+    memory_total_mb: int
+    memory_free_mb: int
+    driver: str = ""
+    capability: str = ""
+    load_percent: int | None = None
+    temperature_c: int | None = None
+
+
+class FleetControl(Protocol):
+    """What an operator may do with the workers of all pools; each may raise VoxfleetError.
+
+    An unknown worker or pool is a NotFoundError. Nothing here loses a request: what a worker has
+    in hand is finished first, what waits goes to the others or waits for the successor.
+    """
+
+    def start(self) -> None:
+        """Begin to look after the numbers of workers; the pools have been started by then."""
+        ...
+
+    async def stop(self) -> None:
+        """Let no worker come or go any more."""
+        ...
+
+    async def restart(self, worker_id: str) -> None:
+        """Returns when the restart has begun; its progress shows in the snapshots."""
+        ...
+
+    async def drain(self, worker_id: str) -> None:
+        """The worker finishes what it has and ends; it stays away until it is restarted.
+
+        Returns when that has begun.
+        """
+        ...
+
+    async def scale(self, pool: str, instances: int) -> None:
+        """Raises PlanError where so many do not fit."""
+        ...
+
+    async def reload(self) -> str:
+        """Read the settings again and replace the workers whose settings changed, one by one.
+
+        Returns at once, with one line that says what changes; raises SettingsError or PlanError,
+        changing nothing.
+        """
+        ...
+
+    def gpus(self) -> tuple[GpuSnapshot, ...]:
+        """Blocks for some tenths of a second."""
+        ...
+
+    @property
+    def decisions(self) -> Sequence[ScaleDecision]:
+        """What was decided lately about the number of workers, the oldest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleDecision:
+    """One word of the autoscaler: from how many instances to how many, when (Unix time) and why.
+
+    Both numbers are the same where more were needed and something stood in the way.
+    """
+
+    pool: str
+    at_s: float
+    from_instances: int
+    to_instances: int
+    reason: str

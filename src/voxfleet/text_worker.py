@@ -11,9 +11,17 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from voxfleet.engines.engine import Tick, no_tick
 from voxfleet.engines.text_catalog import TextEngineOptions, make_text_engines
 from voxfleet.engines.text_engine import TextEngine
-from voxfleet.errors import EngineFaultError, RecognitionError, StartError, VoxfleetError
+from voxfleet.errors import (
+    DeviceFaultError,
+    EngineFaultError,
+    RecognitionError,
+    StartError,
+    VoxfleetError,
+)
+from voxfleet.wire.heartbeat import Progress
 from voxfleet.wire.messages import (
     ProcessTexts,
     TextAnswer,
@@ -31,8 +39,9 @@ TextOutcome = str | RecognitionError
 class TextServant:
     """Loaded text engines by name, as the process around them sees them."""
 
-    def __init__(self, engines: Mapping[str, TextEngine]) -> None:
+    def __init__(self, engines: Mapping[str, TextEngine], tick: Tick = no_tick) -> None:
         self._engines = engines
+        self._tick = tick
 
     def ready(self) -> TextWorkerReady:
         return TextWorkerReady(tuple(self._engines))
@@ -41,37 +50,52 @@ class TextServant:
         if not isinstance(message, ProcessTexts):
             raise TypeError(f"a text worker cannot take {type(message).__name__}")
         engine = self._engines[message.engine]
-        answers = map(to_answer, process_safely(message.engine, engine, message.texts))
-        return TextsProcessed(message.batch_id, tuple(answers))
+        outcomes = process_safely(message.engine, engine, message.texts, self._tick)
+        return TextsProcessed(message.batch_id, tuple(map(to_answer, outcomes)))
 
 
-def process_safely(name: str, engine: TextEngine, texts: Sequence[str]) -> list[TextOutcome]:
-    """As many outcomes as texts, whatever the engine does; one text never fails another."""
+def process_safely(
+    name: str, engine: TextEngine, texts: Sequence[str], tick: Tick = no_tick
+) -> list[TextOutcome]:
+    """As many outcomes as texts, whatever the engine does; one text never fails another.
+
+    Only DeviceFaultError gets out. Part by part, where the whole does not go: `tick` is called for
+    each part tried.
+    """
     try:
         answers: list[object] = list(engine.process(texts))
     except RecognitionError as fault:
         return [fault] * len(texts)
-    except Exception as fault:  # noqa: BLE001 - an engine may raise anything; the process serves on
-        return _after_exception(name, engine, texts, fault)
-    if len(answers) != len(texts):
-        text = f"the engine gave {len(answers)} answers to {len(texts)} texts"
-        _log.error("%s: %s", name, text)
-        return [EngineFaultError(text) for _ in texts]
-    return [_checked(answer) for answer in answers]
+    except DeviceFaultError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - an engine may raise anything; we serve on
+        if len(texts) <= 1:
+            return [_engine_fault(name, text, fault) for text in texts]
+        _log.warning("%s: a batch of %d failed, now in halves: %r", name, len(texts), fault)
+    else:
+        return _outcomes(name, answers, len(texts))
+    finally:
+        tick()
+    half = len(texts) // 2
+    parts = (texts[:half], texts[half:])
+    return [outcome for part in parts for outcome in process_safely(name, engine, part, tick)]
 
 
-def _after_exception(
-    name: str, engine: TextEngine, texts: Sequence[str], fault: Exception
-) -> list[TextOutcome]:
-    if len(texts) > 1:
-        _log.warning("%s: a batch of %d failed, now one by one: %r", name, len(texts), fault)
-        return [process_safely(name, engine, [text])[0] for text in texts]
+def _engine_fault(name: str, given: str, fault: Exception) -> EngineFaultError:
     if isinstance(fault, MemoryError):
         text = "the engine ran out of memory; use a larger device"
     else:
         text = f"the engine failed ({type(fault).__name__}); the text worker's log says more"
-    _log.error("%s: a text of %d characters: %s", name, len(texts[0]), text, exc_info=fault)
-    return [EngineFaultError(text)]
+    _log.error("%s: a text of %d characters: %s", name, len(given), text, exc_info=fault)
+    return EngineFaultError(text)
+
+
+def _outcomes(name: str, answers: Sequence[object], count: int) -> list[TextOutcome]:
+    if len(answers) == count:
+        return [_checked(answer) for answer in answers]
+    text = f"the engine gave {len(answers)} answers to {count} texts"
+    _log.error("%s: %s", name, text)
+    return [EngineFaultError(text) for _ in range(count)]
 
 
 def _checked(answer: object) -> TextOutcome:
@@ -108,9 +132,9 @@ def load_text_engines(options: TextEngineOptions) -> dict[str, TextEngine]:
     return engines
 
 
-def _load(settings_json: str) -> TextServant:
+def _load(settings_json: str, progress: Progress) -> TextServant:
     options = msgspec.json.decode(settings_json, type=TextEngineOptions)
-    return TextServant(load_text_engines(options))
+    return TextServant(load_text_engines(options), progress.tick)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A worker process: one engine, asked for batches by the pool that started it.
 
 Knows no client and no queue. Whatever an engine does wrong becomes an answer; the process ends only
-when it is told to or cannot load.
+when it is told to, cannot load or has lost its device.
 """
 
 from __future__ import annotations
@@ -16,8 +16,15 @@ import msgspec
 
 from voxfleet.core import BYTES_PER_SAMPLE, Hypothesis, Segment, Waveform
 from voxfleet.engines.catalog import EngineOptions, make_engine
-from voxfleet.engines.engine import Engine
-from voxfleet.errors import EngineFaultError, RecognitionError, StartError, VoxfleetError
+from voxfleet.engines.engine import Engine, Tick, no_tick
+from voxfleet.errors import (
+    DeviceFaultError,
+    EngineFaultError,
+    RecognitionError,
+    StartError,
+    VoxfleetError,
+)
+from voxfleet.wire.heartbeat import Progress
 from voxfleet.wire.messages import (
     Answer,
     Recognise,
@@ -35,41 +42,67 @@ Outcome = Hypothesis | RecognitionError
 
 def answer_orders(engine: Engine, orders: Sequence[SegmentOrder]) -> list[Outcome]:
     """One outcome per order, in order; a file that cannot be read fails only its own segment."""
-    read = [_read(order) for order in orders]
-    segments = [segment for segment in read if isinstance(segment, Segment)]
-    outcomes = iter(recognise_safely(engine, segments) if segments else [])
-    return [next(outcomes) if isinstance(item, Segment) else item for item in read]
+    return Attempt(engine).answer(orders)
 
 
-def recognise_safely(engine: Engine, segments: Sequence[Segment]) -> list[Outcome]:
-    """As many outcomes as segments, whatever the engine does; one segment never fails another."""
-    try:
-        answers: list[object] = list(engine.recognise(segments))
-    except RecognitionError as fault:
-        return [fault] * len(segments)
-    except Exception as fault:  # noqa: BLE001 - an engine may raise anything; the process serves on
-        return _after_exception(engine, segments, fault)
-    if len(answers) != len(segments):
-        text = f"the engine gave {len(answers)} answers to {len(segments)} segments"
-        _log.error("%s", text)
-        return [EngineFaultError(f"{text}; the worker's log says when") for _ in segments]
-    return [_checked(answer) for answer in answers]
+class Attempt:
+    """One batch put to an engine that may do anything: as many outcomes as segments come back.
+
+    Only DeviceFaultError gets out. Part by part, where the whole does not go: `tick` is called for
+    each part tried, and `out_of_memory` counts those that had no room.
+    """
+
+    def __init__(self, engine: Engine, tick: Tick = no_tick) -> None:
+        self._engine = engine
+        self._tick = tick
+        self.out_of_memory = 0
+
+    def answer(self, orders: Sequence[SegmentOrder]) -> list[Outcome]:
+        """One outcome per order, in order; a file that cannot be read fails only its own."""
+        read = [_read(order) for order in orders]
+        segments = [segment for segment in read if isinstance(segment, Segment)]
+        outcomes = iter(self.recognise(segments) if segments else [])
+        return [next(outcomes) if isinstance(item, Segment) else item for item in read]
+
+    def recognise(self, segments: Sequence[Segment]) -> list[Outcome]:
+        """As many outcomes as segments, in order; one segment never fails another."""
+        try:
+            answers: list[object] = list(self._engine.recognise(segments))
+        except RecognitionError as fault:
+            return [fault] * len(segments)
+        except DeviceFaultError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - an engine may raise anything; we serve on
+            self.out_of_memory += isinstance(fault, MemoryError)
+            if len(segments) <= 1:
+                return [_engine_fault(segment, fault) for segment in segments]
+            _log.warning("a batch of %d failed, now in halves: %r", len(segments), fault)
+        else:
+            return _outcomes(answers, len(segments))
+        finally:
+            self._tick()
+        # not before here: the fault's frames hold what the batch took of the memory
+        half = len(segments) // 2
+        return self.recognise(segments[:half]) + self.recognise(segments[half:])
 
 
-def _after_exception(
-    engine: Engine, segments: Sequence[Segment], fault: Exception
-) -> list[Outcome]:
-    if len(segments) > 1:
-        _log.warning("a batch of %d failed, now one by one: %r", len(segments), fault)
-        return [recognise_safely(engine, [segment])[0] for segment in segments]
+def _engine_fault(segment: Segment, fault: Exception) -> EngineFaultError:
     if isinstance(fault, MemoryError):
         said = f": {fault}" if str(fault) else ""
         remedy = "use a larger device or a shorter audio.max_segment_s"
         text = f"the model ran out of memory{said}; {remedy}"
     else:
         text = f"the engine failed ({type(fault).__name__}); the worker's log says more"
-    _log.error("segment %s: %s", segments[0].id, text, exc_info=fault)
-    return [EngineFaultError(text)]
+    _log.error("segment %s: %s", segment.id, text, exc_info=fault)
+    return EngineFaultError(text)
+
+
+def _outcomes(answers: Sequence[object], count: int) -> list[Outcome]:
+    if len(answers) == count:
+        return [_checked(answer) for answer in answers]
+    text = f"the engine gave {len(answers)} answers to {count} segments"
+    _log.error("%s", text)
+    return [EngineFaultError(f"{text}; the worker's log says when") for _ in range(count)]
 
 
 def _checked(answer: object) -> Outcome:
@@ -104,10 +137,10 @@ def to_answer(outcome: Outcome) -> Answer:
     return Answer(hypothesis=outcome)
 
 
-def load_engine(options: EngineOptions) -> Engine:
+def load_engine(options: EngineOptions, tick: Tick = no_tick) -> Engine:
     """Make, load and warm up; raises VoxfleetError, whatever the engine raises."""
     try:
-        engine = make_engine(options.model, options)
+        engine = make_engine(options.model, options, tick)
         engine.load()
         engine.warm_up()
     except VoxfleetError:
@@ -122,8 +155,9 @@ def load_engine(options: EngineOptions) -> Engine:
 class EngineServant:
     """One loaded engine, as the process around it sees it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, tick: Tick = no_tick) -> None:
         self._engine = engine
+        self._tick = tick
 
     def ready(self) -> WorkerReady:
         return WorkerReady(self._engine.info, credit_s=self._engine.info.max_batch_s)
@@ -132,13 +166,15 @@ class EngineServant:
         if not isinstance(message, Recognise):
             raise TypeError(f"a worker cannot take {type(message).__name__}")
         began_s = time.monotonic()
-        outcomes = answer_orders(self._engine, message.segments)
-        answers = tuple(to_answer(outcome) for outcome in outcomes)
-        return Recognised(message.batch_id, answers, time.monotonic() - began_s)
+        attempt = Attempt(self._engine, self._tick)
+        answers = tuple(to_answer(outcome) for outcome in attempt.answer(message.segments))
+        compute_s = time.monotonic() - began_s
+        return Recognised(message.batch_id, answers, compute_s, attempt.out_of_memory)
 
 
-def _load(settings_json: str) -> EngineServant:
-    return EngineServant(load_engine(msgspec.json.decode(settings_json, type=EngineOptions)))
+def _load(settings_json: str, progress: Progress) -> EngineServant:
+    options = msgspec.json.decode(settings_json, type=EngineOptions)
+    return EngineServant(load_engine(options, progress.tick), progress.tick)
 
 
 if __name__ == "__main__":

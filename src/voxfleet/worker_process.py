@@ -12,21 +12,28 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Protocol
 
-from voxfleet.errors import VoxfleetError
+from voxfleet.errors import DeviceFaultError, VoxfleetError
 from voxfleet.wire.channel import Dial
 from voxfleet.wire.child_process import die_with_parent
+from voxfleet.wire.heartbeat import Heart, Progress
 from voxfleet.wire.messages import Failure, FromChild, StartFailed, Stop, ToChild
 
 #: the exit status that says: trying again will not help
 START_FAILED_STATUS = 3
+#: the exit status that says: the device is of no use any more to this process
+DEVICE_FAULT_STATUS = 4
 #: how soon a recorded signal is acted upon while there is no work
 _IDLE_WAIT_S = 0.5
 #: what has reached the socket already is out of it by then
 _LAST_WAIT_S = 0.02
+_log = logging.getLogger(__name__)
 
 
 class Servant(Protocol):
-    """Something loaded and warmed up, that answers every message whatever happens."""
+    """Something loaded and warmed up, that answers every message whatever happens.
+
+    Only a DeviceFaultError leaves it: then there is nothing left to answer with.
+    """
 
     def ready(self) -> FromChild:
         """What it says of itself, once."""
@@ -45,22 +52,29 @@ class StopSignal:
         self.arrived = True
 
 
-def serve(servant: Servant, dial: Dial, stop: StopSignal) -> None:
+def serve(servant: Servant, dial: Dial, stop: StopSignal, progress: Progress) -> None:
+    """Answer until told to stop; every answered message is progress."""
+
+    def answer(message: ToChild) -> None:
+        said = servant.answer(message)
+        progress.tick()
+        dial.send(said)
+
     dial.send(servant.ready())
     while not stop.arrived:
         message = dial.receive(_IDLE_WAIT_S)
         if isinstance(message, Stop):
             break
         if message is not None:
-            dial.send(servant.answer(message))
+            answer(message)
     # the one batch that may have been sent before anyone knew that this process leaves; no more
     # than that, or a busy pool would keep it here for ever
     last = dial.receive(_LAST_WAIT_S)
     if last is not None and not isinstance(last, Stop):
-        dial.send(servant.answer(last))
+        answer(last)
 
 
-def run_worker(arguments: Sequence[str], load: Callable[[str], Servant]) -> int:
+def run_worker(arguments: Sequence[str], load: Callable[[str, Progress], Servant]) -> int:
     """The whole life of a worker process, given what makes a servant of its settings."""
     die_with_parent()
     os.umask(0o077)
@@ -68,14 +82,32 @@ def run_worker(arguments: Sequence[str], load: Callable[[str], Servant]) -> int:
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
     stop = StopSignal()
     signal.signal(signal.SIGTERM, stop.record)
+    progress = Progress()
+    heart = Heart(address, name, progress)
     dial = Dial(address, name)
+    heart.start()
     try:
-        serve(load(settings_json), dial, stop)
+        status = _live(dial, lambda: serve(load(settings_json, progress), dial, stop, progress))
+    finally:
+        heart.stop()
+        # waits until what was said has been taken, for a while
+        dial.close()
+    if status == DEVICE_FAULT_STATUS:
+        # at once: what cleans up after a device that is gone aborts the process, or waits for it
+        os._exit(status)
+    return status
+
+
+def _live(dial: Dial, serve_all: Callable[[], None]) -> int:
+    """The exit status of a life, however it ends."""
+    try:
+        serve_all()
+    except DeviceFaultError as fault:
+        _log.error("the device cannot compute any more, this process ends: %s", fault.message)
+        return DEVICE_FAULT_STATUS
     except VoxfleetError as fault:
         dial.send(StartFailed(failure_of(fault)))
         return START_FAILED_STATUS
-    finally:
-        dial.close()
     return 0
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.server_process import STOP_LIMIT_S, ServerProcess, serving
+from tests.integration.server_process import COMMAND, STOP_LIMIT_S, ServerProcess, serving
 from tests.integration.test_serve import FAKE, ask, sound
 
 SCRATCH = ("run", "spool", "uploads")
@@ -32,17 +36,39 @@ def left_scratch(server: ServerProcess) -> list[str]:
 
 
 def test_a_closed_terminal_is_an_orderly_stop(tmp_path: Path) -> None:
-    with hangup(signal.SIG_DFL), serving(tmp_path / "d", **FAKE) as server:
-        server.process.send_signal(signal.SIGHUP)
-        assert server.process.wait(STOP_LIMIT_S) == 0
-        assert left_scratch(server) == []
+    # a session of its own, whose terminal is a pseudo-terminal that is then closed
+    controller, terminal = pty.openpty()
+    environment = os.environ | FAKE | {"VOXFLEET_DATA_DIR": str(tmp_path / "d")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWN_SESSION, os.ttyname(terminal), *COMMAND],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    os.close(terminal)
+    assert process.stdout is not None
+    assert any(line.startswith("try") for line in iter(process.stdout.readline, ""))
+    os.close(controller)
+    assert process.wait(STOP_LIMIT_S) == 0
+    process.stdout.close()
+    assert not any((tmp_path / "d" / name).exists() for name in SCRATCH)
 
 
-def test_under_nohup_a_closed_terminal_changes_nothing(tmp_path: Path) -> None:
-    with hangup(signal.SIG_IGN), serving(tmp_path / "d", **FAKE) as server:
+OWN_SESSION = """
+import os, sys
+os.setsid()
+os.open(sys.argv[1], os.O_RDWR)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
+def test_a_hangup_without_a_terminal_is_no_stop(tmp_path: Path, handler: signal.Handlers) -> None:
+    with hangup(handler), serving(tmp_path / "d", **FAKE) as server:
         server.process.send_signal(signal.SIGHUP)
         with server.client() as client:
             assert ask(client, sound(1.0)).status_code == 200
+        assert server.process.poll() is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

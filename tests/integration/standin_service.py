@@ -2,7 +2,7 @@
 
 For tests of the gateway alone. `fault` is raised instead of an answer; with `hold` set it computes
 until it is released or cancelled. While `state` is not READY it cannot answer; STARTING has no
-models yet.
+models yet. `fleet` remembers the orders it was given.
 """
 
 from __future__ import annotations
@@ -12,20 +12,62 @@ import hashlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from voxfleet.core import EngineInfo, Transcript, Transcription, TranscriptSegment, Word
+from voxfleet.core import (
+    EngineInfo,
+    RequestProgress,
+    Transcript,
+    Transcription,
+    TranscriptSegment,
+    Word,
+)
 from voxfleet.errors import NotFoundError, NotReadyError, OverloadError
-from voxfleet.pool_contract import PoolSnapshot, QueueSnapshot, WorkerSnapshot, WorkerState
+from voxfleet.pool_contract import (
+    GpuSnapshot,
+    PoolSnapshot,
+    QueueSnapshot,
+    ScaleDecision,
+    WorkerSnapshot,
+    WorkerState,
+)
 from voxfleet.transcribe.pipeline import TranscribeRequest
 
 MAIN = EngineInfo("main", ("en", "zh"), 10, word_times=True, hotwords=True, aliases=("m",))
 PLAIN = EngineInfo("org/plain", ("en",), 10)
+
+BUSY = WorkerSnapshot(
+    id="main-0",
+    model="main",
+    device="cuda:0",
+    pid=42,
+    state=WorkerState.READY,
+    restarts=2,
+    busy=True,
+    pool="fast",
+    since_s=1_700_000_000.126,
+    in_flight=3,
+    audio_s=1234.56,
+    compute_s=10,
+    batches=7,
+    credit_s=120.04,
+    out_of_memory=1,
+    last_error="was killed by signal 9",
+)
+GONE = WorkerSnapshot(
+    "main-1", "main", "cpu", None, WorkerState.FAILED, 5, False, reason="exited with 1", pool="slow"
+)
+LONE = WorkerSnapshot("plain-0", "plain", "cpu", 43, WorkerState.READY, 0, False)
+#: two pools of one model, one of them lost, and a second model
+TWO_MODELS = (
+    PoolSnapshot("main", (BUSY, GONE), 98.76, degraded="1 of 2 workers ended for good"),
+    PoolSnapshot("plain", (LONE,), None),
+)
 
 SOUND = b"RIFF and so on"
 FILE = {"file": ("talk.wav", SOUND)}
@@ -45,8 +87,54 @@ def fault_of(response: httpx.Response) -> tuple[int, str | None, str | None]:
     return response.status_code, error["code"], error["param"]
 
 
+class StandInFleet:
+    """Takes every order, or raises `fault`."""
+
+    def __init__(self) -> None:
+        self.orders: list[tuple[object, ...]] = []
+        self.fault: Exception | None = None
+        self.cards: tuple[GpuSnapshot, ...] = ()
+
+    def _take(self, *order: object) -> None:
+        if self.fault:
+            raise self.fault
+        self.orders.append(order)
+
+    def start(self) -> None:
+        self._take("start")
+
+    async def stop(self) -> None:
+        self._take("stop")
+
+    @property
+    def decisions(self) -> Sequence[ScaleDecision]:
+        return ()
+
+    async def restart(self, worker_id: str) -> None:
+        self._take("restart", worker_id)
+
+    async def drain(self, worker_id: str) -> None:
+        self._take("drain", worker_id)
+
+    async def scale(self, pool: str, instances: int) -> None:
+        self._take("scale", pool, instances)
+
+    async def reload(self) -> str:
+        self._take("reload")
+        return "pool main: precision changed; 2 workers are replaced"
+
+    def gpus(self) -> tuple[GpuSnapshot, ...]:
+        if self.fault:
+            raise self.fault
+        return self.cards
+
+
 class StandInService:
     def __init__(self) -> None:
+        self.fleet = StandInFleet()
+        self.under_way: dict[str, RequestProgress] = {}
+        self.snapshots: tuple[PoolSnapshot, ...] = ()
+        self.decided: list[ScaleDecision] = []
         self.asked: list[TranscribeRequest] = []
         self.heard: list[str] = []
         self.fault: Exception | None = None
@@ -72,6 +160,9 @@ class StandInService:
         raise NotFoundError(f"no model {name!r}")
 
     def pools(self) -> tuple[PoolSnapshot, ...]:
+        """`snapshots`, or one worker in `state`."""
+        if self.snapshots:
+            return self.snapshots
         worker = WorkerSnapshot("w", "main", "cpu", 1, self.state, 0, False)
         return (PoolSnapshot("main", (worker,), 12.5),)
 
@@ -80,6 +171,15 @@ class StandInService:
 
     def queue(self) -> QueueSnapshot:
         return QueueSnapshot(waiting=2, waiting_s=3.5, requests=1)
+
+    def queues(self) -> dict[str, QueueSnapshot]:
+        """As many segments wait for each model as its name has letters."""
+        return {
+            pool.model: QueueSnapshot(len(pool.model), 1.04, requests=1) for pool in self.pools()
+        }
+
+    def decisions(self) -> list[ScaleDecision]:
+        return self.decided
 
     def ready(self) -> bool:
         return not self.reason()
@@ -98,6 +198,9 @@ class StandInService:
             yield
         finally:
             self.places -= 1
+
+    def progress(self, request_id: str) -> RequestProgress | None:
+        return self.under_way.get(request_id)
 
     async def transcribe(self, request: TranscribeRequest) -> Transcription:
         self.asked.append(request)

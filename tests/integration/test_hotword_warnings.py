@@ -33,7 +33,9 @@ from voxfleet.gateway.api_schemas import GatewaySettings
 from voxfleet.gateway.http_app import create_app
 from voxfleet.media.media_pool import MediaPool
 from voxfleet.media.media_settings import MediaSettings
-from voxfleet.transcribe.pipeline import TranscriptionService
+from voxfleet.scheduling.dispatcher import Dispatcher
+from voxfleet.transcribe.served_model import ModelList, ServedModel
+from voxfleet.transcribe.transcription_service import TranscriptionService
 from voxfleet.wire.messages import Answer
 
 
@@ -60,7 +62,8 @@ async def service() -> AsyncIterator[tuple[TranscriptionService, Path]]:
     with tempfile.TemporaryDirectory(prefix="voxfleet-") as folder:
         media = MediaPool(MediaSettings(processes=1), Path(folder) / "m", Path(folder) / "s")
         pool = InProcessPool(ShortVocabulary(EngineOptions("fake")))
-        running = TranscriptionService(media, pool, max_waiting=20)
+        models = ModelList([ServedModel(pool, Dispatcher(pool))])
+        running = TranscriptionService(media, models)
         await running.start()
         try:
             yield running, Path(folder)

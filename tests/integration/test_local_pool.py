@@ -21,12 +21,11 @@ from tests.integration.worker_rig import (
     texts,
 )
 from voxfleet.core import Batch
-from voxfleet.engines.catalog import EngineOptions
 from voxfleet.engines.fake import hear
 from voxfleet.engines.fake_options import FakeOptions
 from voxfleet.errors import NotReadyError, StartError
 from voxfleet.fleet import local_pool as local_pool_module
-from voxfleet.fleet.worker_keeper import on_device
+from voxfleet.fleet.device_env import on_device
 from voxfleet.pool_contract import WorkerState
 
 
@@ -44,15 +43,14 @@ from voxfleet.pool_contract import WorkerState
 def test_a_worker_sees_its_own_device_only(
     device: str, shown: str | None, told: str, visible: str
 ) -> None:
-    options, environment = on_device(EngineOptions("m", device), shown)
-    assert (options.device, environment) == (told, {"CUDA_VISIBLE_DEVICES": visible})
+    assert on_device(device, shown) == (told, {"CUDA_VISIBLE_DEVICES": visible})
 
 
 @pytest.mark.parametrize(
     ("device", "shown"), [("cuda:2", "4,5"), ("cuda:-1", None), ("cuda:x", "4")]
 )
 def test_a_device_that_is_not_there_keeps_its_name(device: str, shown: str | None) -> None:
-    assert on_device(EngineOptions("m", device), shown) == (EngineOptions("m", device), {})
+    assert on_device(device, shown) == (device, {})
 
 
 async def test_the_bundled_model_serves() -> None:

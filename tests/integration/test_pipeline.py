@@ -19,6 +19,7 @@ from voxfleet.core import (
     AudioOptions,
     Hypothesis,
     RecognitionOptions,
+    RequestProgress,
     SpooledSegment,
     Transcription,
     VadMode,
@@ -37,21 +38,29 @@ from voxfleet.errors import (
 from voxfleet.fleet.in_process_pool import InProcessPool
 from voxfleet.media.media_pool import MediaPool
 from voxfleet.media.media_settings import MediaSettings
-from voxfleet.transcribe.pipeline import TranscribeRequest, TranscriptionService
+from voxfleet.scheduling.dispatcher import Dispatcher
+from voxfleet.transcribe.front_desk import QueueLimits
+from voxfleet.transcribe.pipeline import TranscribeRequest
+from voxfleet.transcribe.served_model import ModelList, ServedModel
+from voxfleet.transcribe.transcription_service import TranscriptionService
 
 WHOLE = AudioOptions(vad=VadMode.OFF)
 
 
 @asynccontextmanager
 async def service(
-    fake: FakeOptions | None = None, max_waiting: int = 20
+    fake: FakeOptions | None = None,
+    max_waiting: int = 20,
+    hotwords: tuple[str, ...] = (),
+    max_segment_s: float | None = None,
 ) -> AsyncIterator[tuple[TranscriptionService, Path]]:
     # not pytest's folder: the path of a socket must be short
     with tempfile.TemporaryDirectory(prefix="voxfleet-") as folder:
         spool = Path(folder) / "spool"
         media = MediaPool(MediaSettings(processes=1), Path(folder) / "media", spool)
         pool = InProcessPool(FakeEngine(EngineOptions("fake", fake=fake or FakeOptions())))
-        running = TranscriptionService(media, pool, max_waiting)
+        served = ServedModel(pool, Dispatcher(pool), hotwords, max_segment_s)
+        running = TranscriptionService(media, ModelList([served]), QueueLimits(max_waiting))
         await running.start()
         try:
             yield running, spool
@@ -193,3 +202,39 @@ async def test_readiness_follows_the_parts() -> None:
         await running.stop()
         assert not running.ready()
         assert running.reason()
+
+
+async def test_the_models_own_hotwords_are_for_requests_that_name_none(recording: Path) -> None:
+    async with service(hotwords=("Zhou",)) as (running, _):
+        by_default = await answer(running, request(recording))
+        wanted = RecognitionOptions(hotwords=("Li",))
+        named = await answer(running, replace(request(recording), recognition=wanted))
+    assert "Zhou" in by_default.transcripts[0].text.split()
+    assert "Li" in named.transcripts[0].text.split()
+    assert "Zhou" not in named.transcripts[0].text.split()
+
+
+async def test_a_model_that_takes_shorter_pieces_is_given_them(recording: Path) -> None:
+    async with service(max_segment_s=2.0) as (running, _):
+        done = await answer(running, replace(request(recording), audio=WHOLE))
+    segments = done.transcripts[0].segments
+    assert len(segments) >= 10
+    assert all(segment.end_s - segment.start_s <= 2.0 for segment in segments)
+
+
+async def test_progress_and_place_of_a_waiting_request_are_told(recording: Path) -> None:
+    async with service(FakeOptions(fixed_s=0.2)) as (running, _):
+        asked = [
+            asyncio.create_task(answer(running, replace(request(recording), id=name, client=name)))
+            for name in "ab"
+        ]
+
+        def waiting() -> list[RequestProgress]:
+            seen = (running.progress(name) for name in "ab")
+            return [each for each in seen if each and each.queue_position is not None]
+
+        await until(lambda: len(waiting()) == 2)
+        assert min(each.queue_position or 0 for each in waiting()) == 0
+        assert {each.state for each in waiting()} <= {"queued", "running"}
+        await asyncio.gather(*asked)
+        assert running.progress("a") is None

@@ -291,7 +291,8 @@ def test_a_device_the_model_cannot_use_is_one_clear_line(tmp_path: Path) -> None
     done = refusal("--model", "pocketsphinx", "--device", "cuda:0", data_dir=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
-    assert "runs on the CPU only" in done.stderr
+    assert "cuda:0" in done.stderr
+    assert "set device to cpu" in done.stderr
 
 
 def test_a_data_directory_with_a_long_path_serves(tmp_path: Path) -> None:

@@ -27,8 +27,12 @@ from voxfleet.fleet.in_process_pool import InProcessPool
 from voxfleet.media.media_pool import MediaPool
 from voxfleet.media.media_settings import MediaSettings
 from voxfleet.pool_contract import PoolSnapshot, WorkerSnapshot, WorkerState
-from voxfleet.transcribe.pipeline import TranscribeRequest, TranscriptionService
+from voxfleet.scheduling.dispatcher import Dispatcher
+from voxfleet.transcribe.front_desk import QueueLimits
+from voxfleet.transcribe.pipeline import TranscribeRequest
 from voxfleet.transcribe.punctuation import Letters
+from voxfleet.transcribe.served_model import ModelList, ServedModel
+from voxfleet.transcribe.transcription_service import TranscriptionService
 
 ROUTES = [(TRANSCRIBE, "file"), ("/asr", "audio")]
 
@@ -98,10 +102,11 @@ async def service_with_texts() -> AsyncIterator[tuple[TranscriptionService, Rig]
     async with text_pool() as rig:
         media = MediaPool(MediaSettings(processes=1), rig.folder / "media", rig.folder / "spool")
         pool = InProcessPool(FakeEngine(EngineOptions("fake")))
-        running = TranscriptionService(media, pool, 5, rig.pool)
+        served = ServedModel(pool, Dispatcher(pool))
+        running = TranscriptionService(media, ModelList([served]), QueueLimits(5), rig.pool)
         # the text pool runs already
         await asyncio.gather(media.start(), pool.start())
-        running._dispatcher.start()
+        served.dispatcher.start()
         try:
             yield running, rig
         finally:

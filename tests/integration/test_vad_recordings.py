@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voxfleet.assemble import media_settings
 from voxfleet.audio.decode import open_audio
 from voxfleet.audio.detectors import make_detector
 from voxfleet.audio.loudness import FrameLevels
@@ -23,6 +22,7 @@ from voxfleet.audio.vad_silero import silero_file, silero_weights
 from voxfleet.config_sources import load_settings
 from voxfleet.core import VadMode
 from voxfleet.media.file_cutter import segment_limits
+from voxfleet.part_settings import media_settings
 
 pytestmark = pytest.mark.speech
 

@@ -44,4 +44,4 @@ class StandInEngine:
 
 
 if __name__ == "__main__":
-    sys.exit(run_worker(sys.argv[1:], lambda _: TextServant({"itn": StandInEngine()})))
+    sys.exit(run_worker(sys.argv[1:], lambda *_: TextServant({"itn": StandInEngine()})))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,9 @@ from voxfleet.core import (
 )
 from voxfleet.engines.catalog import EngineOptions
 from voxfleet.engines.fake_options import FakeOptions
-from voxfleet.fleet.local_pool import LocalPool
+from voxfleet.fleet.local_pool import LocalPool, LocalPoolSettings
 from voxfleet.fleet.worker_slot import RestartPolicy
+from voxfleet.fleet.worker_spec import WorkerSpec
 from voxfleet.pool_contract import BatchResult, WorkerPool, WorkerSnapshot
 
 LIMIT_S = 30.0
@@ -74,6 +75,13 @@ class PoolRig:
         return pid
 
 
+def worker_spec(
+    number: int, model: str = "fake", fake: FakeOptions | None = None, device_key: str = ""
+) -> WorkerSpec:
+    options = EngineOptions(model, fake=fake or FakeOptions())
+    return WorkerSpec(f"{model}-{number}", model, options, device_key=device_key)
+
+
 @asynccontextmanager
 async def local_pool(
     fake: FakeOptions | None = None,
@@ -81,24 +89,27 @@ async def local_pool(
     model: str = "fake",
     instances: int = 1,
     hung_after_s: float = LIMIT_S,
+    silence_limit_s: float = LIMIT_S,
     start_timeout_s: float = LIMIT_S,
     stop_grace_s: float = 2.0,
     restarts: RestartPolicy | None = None,
     started: bool = True,
+    device_key: str = "",
+    on_device_fault: Callable[[str, str], None] = lambda _key, _worker: None,
 ) -> AsyncIterator[PoolRig]:
     """A pool of real processes; its folder is short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="vox-") as scratch:
         folder = Path(scratch)
-        pool = LocalPool(
-            EngineOptions(model, fake=fake or FakeOptions()),
-            instances=instances,
-            socket_path=folder / "workers",
+        settings = LocalPoolSettings(
             log_dir=folder,
             start_timeout_s=start_timeout_s,
             min_batch_timeout_s=hung_after_s,
+            silence_limit_s=silence_limit_s,
             stop_grace_s=stop_grace_s,
-            restarts=restarts,
+            restarts=restarts or RestartPolicy(),
         )
+        specs = [worker_spec(number, model, fake, device_key) for number in range(instances)]
+        pool = LocalPool(model, specs, folder / "workers", settings, on_device_fault)
         try:
             if started:
                 await pool.start()

@@ -3,84 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
-from voxfleet.core import SAMPLE_RATE_HZ, Batch, EngineInfo, Hypothesis, SpooledSegment, WorkClass
+from tests.unit.hand_pool import HandPool, ask, heard, running, until_waiting
+from voxfleet.core import Batch, Hypothesis
 from voxfleet.errors import (
     NotReadyError,
+    PoisonError,
     RecognitionError,
     VoxfleetError,
     WorkerLostError,
 )
-from voxfleet.pool_contract import BatchResult, PoolSnapshot, Room
+from voxfleet.pool_contract import BatchResult, Room
 from voxfleet.scheduling.dispatcher import Dispatcher
-
-Answerer = Callable[[Batch], BatchResult]
-
-
-def heard(batch: Batch) -> BatchResult:
-    return BatchResult(tuple(Hypothesis(segment.id) for segment in batch.segments), 0.1)
-
-
-class HandPool:
-    """A pool with one room, given out when the test says so."""
-
-    info = EngineInfo("hand", ("en",), 1.0)
-
-    def __init__(self, answer: Answerer = heard) -> None:
-        self.answer = answer
-        self.rooms: asyncio.Queue[Room | VoxfleetError] = asyncio.Queue()
-        self.batches: list[list[str]] = []
-        self.trials: list[bool] = []
-        self.released: list[Room] = []
-
-    def offer(self, credit_s: float = 100.0) -> None:
-        self.rooms.put_nowait(Room("w1", credit_s))
-
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-
-    async def room(self, avoid: frozenset[str] = frozenset()) -> Room:
-        room = await self.rooms.get()
-        if isinstance(room, VoxfleetError):
-            raise room
-        return room
-
-    async def recognise(self, batch: Batch, room: Room) -> BatchResult:
-        self.batches.append([segment.id for segment in batch.segments])
-        self.trials.append(batch.suspect)
-        return self.answer(batch)
-
-    def release(self, room: Room) -> None:
-        self.released.append(room)
-
-    def snapshot(self) -> PoolSnapshot:
-        return PoolSnapshot("hand", (), None)
-
-
-def segment(name: str, duration_s: float = 5.0) -> SpooledSegment:
-    return SpooledSegment(name, Path(name), 0.0, int(duration_s * SAMPLE_RATE_HZ))
-
-
-@asynccontextmanager
-async def running(pool: HandPool) -> AsyncIterator[Dispatcher]:
-    dispatcher = Dispatcher(pool)
-    dispatcher.start()
-    yield dispatcher
-    await dispatcher.stop()
-
-
-def ask(dispatcher: Dispatcher, name: str) -> asyncio.Task[Hypothesis]:
-    return asyncio.create_task(dispatcher.recognise(segment(name), WorkClass.INTERACTIVE))
-
-
-async def until_waiting(dispatcher: Dispatcher, count: int) -> None:
-    while dispatcher.waiting != count:
-        await asyncio.sleep(0)
 
 
 async def test_batch_is_formed_when_there_is_room_not_before() -> None:
@@ -148,11 +84,12 @@ async def test_a_killer_is_found_and_its_neighbours_are_answered() -> None:
         for _ in range(6):
             pool.offer()
         results = await asyncio.gather(*asked, return_exceptions=True)
-    assert [type(result) for result in results] == [Hypothesis, RecognitionError, Hypothesis]
+    assert [type(result) for result in results] == [Hypothesis, PoisonError, Hypothesis]
     assert pool.batches[0] == ["a", "killer", "c"]
-    assert all(len(batch) == 1 for batch in pool.batches[1:])
+    # in halves, until the killer is alone
+    assert pool.batches[1] == ["a", "killer"]
     assert pool.batches.count(["killer"]) == 2
-    assert pool.trials == [False, True, True, True, True]
+    assert pool.trials == [False] + [True] * (len(pool.batches) - 1)
 
 
 async def test_no_worker_will_ever_come() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from voxfleet.core import Hypothesis, RecognitionOptions, Segment
 from voxfleet.engines.catalog import EngineOptions
 from voxfleet.engines.fake import FakeEngine, hear
 from voxfleet.engines.fake_options import FakeFault, FakeOptions, FaultRule, parse_faults
-from voxfleet.errors import RecognitionError, SettingsError, StartError
+from voxfleet.errors import DeviceFaultError, RecognitionError, SettingsError, StartError
+from voxfleet.wire.heartbeat import Progress
 
 
 class StoppedError(Exception):
@@ -104,10 +106,30 @@ def test_told_not_to_load() -> None:
         engine("load").load()
 
 
-def test_slow_is_ten_times_the_time() -> None:
-    clock = Clock()
-    engine("slow", clock, speed=1.0).recognise([aimed()])
-    assert clock.slept_s == [10.0]
+@pytest.mark.parametrize("fault", ["load", "load_exit", "load_hang"])
+@pytest.mark.parametrize(("share", "loads"), [("0.0", True), ("1.0", False)])
+def test_a_share_of_processes_fails_to_load(fault: str, share: str, loads: bool) -> None:
+    clock = Clock(limit_s=1000)
+    told = FakeEngine(
+        EngineOptions("fake", fake=FakeOptions(fault=f"{fault}@{share}")),
+        sleep=clock.sleep,
+        end_process=end_process,
+    )
+    if loads:
+        told.load()
+        return
+    with pytest.raises((StartError, SystemExit, StoppedError)):
+        told.load()
+
+
+def test_slow_is_ten_times_the_time_with_progress() -> None:
+    clock, progress = Clock(), Progress()
+    options = FakeOptions(speed=1.0, fault="slow@1")
+    slow = FakeEngine(EngineOptions("fake", fake=options), progress.tick, sleep=clock.sleep)
+    slow.recognise([aimed()])
+    assert (clock.slept_s, progress.count) == ([1.0] * 10, 10)
+    slow.recognise([aimed()])
+    assert (clock.slept_s[10:], progress.count) == ([1.0], 10)
 
 
 def test_hang_never_answers() -> None:
@@ -115,18 +137,44 @@ def test_hang_never_answers() -> None:
         engine("hang", Clock(limit_s=1000)).recognise([aimed()])
 
 
-def test_crash_ends_the_process() -> None:
-    def end_process(status: int) -> None:
-        raise SystemExit(status)
+def end_process(status: int) -> None:
+    raise SystemExit(status)
 
-    options = EngineOptions("fake", fake=FakeOptions(fault="crash"))
+
+@pytest.mark.parametrize(("fault", "status"), [("crash", 70), ("exit", 0)])
+def test_some_faults_end_the_process(fault: str, status: int) -> None:
+    options = EngineOptions("fake", fake=FakeOptions(fault=fault))
     with pytest.raises(SystemExit) as end:
         FakeEngine(options, end_process=end_process).recognise([aimed()])
+    assert end.value.code == status
+
+
+def test_the_process_may_end_while_it_loads() -> None:
+    options = EngineOptions("fake", fake=FakeOptions(fault="load_exit"))
+    with pytest.raises(SystemExit) as end:
+        FakeEngine(options, end_process=end_process).load()
     assert end.value.code == 70
 
 
+def test_loading_may_never_end() -> None:
+    with pytest.raises(StoppedError):
+        engine("load_hang", Clock(limit_s=1000)).load()
+
+
+def test_a_batch_above_the_limit_does_not_fit() -> None:
+    limited = engine(out_of_memory_above_s=3.0)
+    assert len(limited.recognise([aimed(), segment(noise(1.5))])) == 2
+    with pytest.raises(MemoryError, match=r"3\.2 s do not fit, only 3 s do"):
+        limited.recognise([aimed(), segment(noise(1.6))])
+
+
 @pytest.mark.parametrize(
-    ("fault", "kind"), [("out_of_memory", MemoryError), ("broken", ArithmeticError)]
+    ("fault", "kind"),
+    [
+        ("out_of_memory", MemoryError),
+        ("broken", ArithmeticError),
+        ("device", DeviceFaultError),
+    ],
 )
 def test_faults_that_raise(fault: str, kind: type[Exception]) -> None:
     with pytest.raises(kind):
@@ -175,3 +223,10 @@ def test_rules_are_read() -> None:
 def test_an_unknown_fault_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"'crush' is no fault; known are slow, hang, crash"):
         parse_faults("crush")
+
+
+def test_the_document_lists_every_fault_and_no_other() -> None:
+    document = Path(__file__).parents[2] / "docs" / "settings.md"
+    _, _, told = document.read_text(encoding="utf-8").partition("## Faults of the model `fake`")
+    listed = [line.split("`")[1] for line in told.splitlines() if line.startswith("- `")]
+    assert listed == list(FakeFault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import count
 from pathlib import Path
 
@@ -67,6 +68,19 @@ def test_the_division_into_turns_changes_no_segment(recording: Path, tmp_path: P
     assert hurried.work_to_the_end() > 5 * calm_turns
     assert narrow.work_to_the_end(room=1) > SEGMENTS - 2
     assert calm.sounds() == hurried.sounds() == narrow.sounds()
+
+
+def test_equal_sound_has_an_equal_digest_and_other_sound_another(
+    recording: Path, tmp_path: Path
+) -> None:
+    first, again = Turns(recording, tmp_path / "1"), Turns(recording, tmp_path / "2", skip=3)
+    first.work_to_the_end()
+    again.work_to_the_end()
+    digests = [cut.digest for cut in first.cuts()]
+    assert [cut.digest for cut in again.cuts()] == digests[3:]
+    sounds = [sound for _, _, sound in first.sounds()]
+    assert len(set(digests)) == len(set(sounds)) > 1
+    assert digests == [hashlib.sha256(sound).hexdigest()[:32] for sound in sounds]
 
 
 @pytest.mark.parametrize("skip", [1, 13, SEGMENTS])

@@ -61,9 +61,18 @@ def test_a_process_owes_nothing_for_a_file_nobody_reads() -> None:
     child = child_with("paused", BATCH)
     (file,) = child.files.values()
     for index in range(2):
-        file.hear(SegmentCut(file.id, index, 0, index, 16_000, "/s/0.pcm", 9.0))
+        file.hear(SegmentCut(file.id, index, 0, index, 16_000, "/s/0.pcm", 9.0, "d"))
     assert not child.owes_a_word
     assert (file.hold().window, file.hold().skip_segments) == (0, 2)
+
+
+async def test_a_segment_keeps_the_digest_of_its_sound() -> None:
+    class Generous(Reader):
+        def taken(self, file: MediaFile) -> None: ...
+
+    file = MediaFile(Generous(), open_file().hold())
+    file.hear(SegmentCut(file.id, 0, 0, 0, 16_000, "/s/0.pcm", 9.0, "d1"))
+    assert (await anext(file)).digest == "d1"
 
 
 @pytest.mark.parametrize("progress_s", [[0.0], [30.0, 30.0], [30.0, 12.0]])

@@ -15,18 +15,26 @@ from tests.unit.feature_batches import (
     CPU,
 )
 from voxfleet.core import EngineInfo, Hypothesis, Segment, Waveform
-from voxfleet.engines.catalog import EngineOptions
+from voxfleet.engines.catalog import EngineOptions, make_engine
 from voxfleet.engines.paraformer import ParaformerEngine, hypothesis_from
-from voxfleet.errors import EngineFaultError, RecognitionError
+from voxfleet.errors import DeviceFaultError, EngineFaultError, RecognitionError
+from voxfleet.paraformer import loading
 from voxfleet.paraformer.batch_reader import BatchReader
 from voxfleet.paraformer.checkpoint import load_network, read_checkpoint
 from voxfleet.paraformer.cpu_reader import CpuReader
-from voxfleet.paraformer.device_memory import DeviceMemoryError, is_memory_fault, memory_error
+from voxfleet.paraformer.device_memory import (
+    DeviceMemoryError,
+    device_faults,
+    free_bytes,
+    is_memory_fault,
+    memory_error,
+)
 from voxfleet.paraformer.encoder import SanmEncoder
 from voxfleet.paraformer.network import Heard, ParaformerNetwork
 from voxfleet.paraformer.recogniser import Recogniser, Utterance
 from voxfleet.paraformer.sanm import Mask
-from voxfleet.worker import recognise_safely
+from voxfleet.wire.heartbeat import Progress
+from voxfleet.worker import Attempt
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -144,7 +152,7 @@ def test_no_memory_names_size_batch_and_device(
     assert refused.value.__context__ is None
     assert all(
         isinstance(answer, Hypothesis)
-        for answer in recognise_safely(engine, segments(utterances(30, 30)))
+        for answer in Attempt(engine).recognise(segments(utterances(30, 30)))
     )
 
 
@@ -152,10 +160,89 @@ def test_no_memory_for_one_segment_is_its_error(
     tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_batches_of(monkeypatch, 1)
-    (fault,) = recognise_safely(Gpu(tiny_models / "seaco"), segments(utterances(30)))
+    (fault,) = Attempt(Gpu(tiny_models / "seaco")).recognise(segments(utterances(30)))
     assert isinstance(fault, EngineFaultError)
     assert "2.50 GiB" in fault.message
     assert "larger device" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("device", "said", "synchronises", "kind"),
+    [
+        ("cuda:0", "CUDA error: an illegal memory access was encountered", False, DeviceFaultError),
+        ("cuda:0", "CUDA error: device-side assert\ntriggered", False, DeviceFaultError),
+        # refused, but the context lives
+        ("cuda:0", "CUDA error: invalid configuration argument", True, RuntimeError),
+        ("cuda:0", "CUDA error: out of memory", False, RuntimeError),
+        ("cpu", "CUDA error: an illegal memory access was encountered", False, RuntimeError),
+    ],
+)
+def test_a_device_is_lost_when_it_says_so_again(
+    device: str,
+    said: str,
+    synchronises: bool,
+    kind: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def synchronize(_: torch.device) -> None:
+        if not synchronises:
+            raise RuntimeError(said)
+
+    monkeypatch.setattr("torch.cuda.synchronize", synchronize)
+    with pytest.raises(kind) as raised, device_faults(torch.device(device)):
+        raise RuntimeError(said)
+    assert type(raised.value) is kind
+    if kind is DeviceFaultError:
+        assert str(raised.value) == f"cuda:0: {' '.join(said.split())}; the process starts anew"
+
+
+def test_memory_that_cuda_or_its_libraries_lack_is_memory() -> None:
+    assert is_memory_fault(RuntimeError("CUDA error: out of memory\nCUDA kernel errors might"))
+    assert is_memory_fault(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"))
+    assert not is_memory_fault(RuntimeError("CUDA error: an illegal memory access"))
+
+
+@pytest.mark.parametrize(
+    ("fraction", "reserved", "free"),
+    [(1.0, 1 << 30, 6 << 30), (0.25, 1 << 30, 1 << 30), (0.1, 1 << 30, 0)],
+)
+def test_no_more_is_free_than_a_process_may_take(
+    fraction: float, reserved: int, free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (6 << 30, 8 << 30))
+    monkeypatch.setattr("torch.cuda.get_per_process_memory_fraction", lambda _: fraction)
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda _: reserved)
+    assert free_bytes(torch.device("cuda:0")) == free
+
+
+@pytest.mark.parametrize(
+    ("device", "fraction", "asked"), [("cuda:0", 0.4, [0.4]), ("cuda:0", 0.0, []), ("cpu", 0.4, [])]
+)
+def test_a_share_of_the_memory_is_asked_for_before_the_weights_move(
+    device: str,
+    fraction: float,
+    asked: list[float],
+    tiny_models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(loading, "_device", torch.device)
+    monkeypatch.setattr(loading, "_put_together", lambda *_: done.append("together"))
+    monkeypatch.setattr(
+        "torch.cuda.set_per_process_memory_fraction", lambda share, _: done.append(share)
+    )
+    folder = tiny_models / "seaco"
+    loading.load_recogniser(folder, device, "", 1, memory_fraction=fraction)
+    assert done == [*asked, "together"]
+
+
+def test_every_item_of_a_cpu_is_progress(tiny_models: Path) -> None:
+    progress = Progress()
+    options = EngineOptions(str(tiny_models / "seaco"), threads=2)
+    engine = make_engine(options.model, options, progress.tick)
+    engine.load()
+    engine.recognise(segments(utterances(30, 30, 30)))
+    assert progress.count == 3
 
 
 def test_a_cpu_out_of_memory_is_told_from_other_faults() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voxfleet.assemble import text_engine_options
 from voxfleet.config_sources import load_settings
 from voxfleet.engines.text_catalog import CT_PUNC, ITN, TextEngineOptions
 from voxfleet.errors import SettingsError
+from voxfleet.part_settings import text_engine_options
 
 
 def test_by_default_there_are_no_text_engines() -> None:

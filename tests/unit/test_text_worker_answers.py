@@ -9,8 +9,9 @@ import pytest
 
 from voxfleet.engines import text_catalog
 from voxfleet.engines.text_catalog import TextEngineOptions, make_text_engines
-from voxfleet.errors import EngineFaultError, RecognitionError, StartError
+from voxfleet.errors import DeviceFaultError, EngineFaultError, RecognitionError, StartError
 from voxfleet.text_worker import TextServant, load_text_engines, process_safely, to_answer
+from voxfleet.wire.heartbeat import Progress
 from voxfleet.wire.messages import ProcessTexts, Recognise, TextsProcessed, TextWorkerReady
 
 Process = Callable[[Sequence[str]], object]
@@ -72,6 +73,29 @@ def test_a_refusal_of_the_whole_batch_is_everybodys() -> None:
         raise RecognitionError("not today")
 
     assert outcomes(refuse) == ["recognition_failed"] * 3
+
+
+def test_a_failing_batch_is_halved_with_progress() -> None:
+    progress, asked = Progress(), []
+
+    def process(batch: Sequence[str]) -> object:
+        asked.append(len(batch))
+        return breaks_on_b(batch)
+
+    answers = process_safely("played", Played(process), list("abcdefgh"), progress.tick)
+    assert [isinstance(answer, EngineFaultError) for answer in answers] == [
+        text == "b" for text in "abcdefgh"
+    ]
+    assert asked == [8, 4, 2, 1, 1, 2, 4]
+    assert progress.count == len(asked)
+
+
+def test_a_lost_device_is_not_answered_for() -> None:
+    def lost(_: Sequence[str]) -> object:
+        raise DeviceFaultError("gone")
+
+    with pytest.raises(DeviceFaultError):
+        outcomes(lost)
 
 
 def test_a_servant_says_its_engines_and_answers_for_the_one_named() -> None:

@@ -6,30 +6,49 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.integration.worker_rig import noise, segment
-from voxfleet.core import Batch, EngineInfo, Hypothesis, Segment, SpooledSegment, Word
+from voxfleet.core import (
+    Batch,
+    EngineInfo,
+    Hypothesis,
+    RecognitionOptions,
+    Segment,
+    SpooledSegment,
+    Word,
+)
 from voxfleet.engines.catalog import EngineOptions
-from voxfleet.errors import EngineFaultError, NotFoundError, RecognitionError, StartError
+from voxfleet.engines.fake_options import FakeOptions
+from voxfleet.errors import (
+    DeviceFaultError,
+    EngineFaultError,
+    NotFoundError,
+    RecognitionError,
+    StartError,
+)
 from voxfleet.fleet.batch_messages import recognise_message, result_of
 from voxfleet.wire.channel import Dial
+from voxfleet.wire.heartbeat import Progress
 from voxfleet.wire.messages import (
     Answer,
     Failure,
     FromChild,
     Recognise,
     Recognised,
+    SegmentOrder,
     Stop,
     ToChild,
     WorkerReady,
 )
-from voxfleet.worker import EngineServant, load_engine, recognise_safely, to_answer
+from voxfleet.worker import Attempt, EngineServant, Outcome, load_engine, to_answer
 from voxfleet.worker_process import StopSignal, serve
 
 Recogniser = Callable[[Sequence[Segment]], object]
 SEGMENTS = [segment(noise(0.1), name) for name in "abc"]
+EIGHT = [segment(noise(0.1), name) for name in "abcdefgh"]
 HEARD = Hypothesis("text")
 BATCH = Batch("b1", (SpooledSegment("s", Path("/x"), 1.5, 160),))
 
@@ -57,22 +76,80 @@ def no_room_for_two(batch: Sequence[Segment]) -> object:
     return [Hypothesis(batch[0].id)]
 
 
-def test_too_large_a_batch_is_taken_apart() -> None:
-    engine = Played(no_room_for_two)
-    assert recognise_safely(engine, SEGMENTS) == [Hypothesis(name) for name in "abc"]
-    assert engine.asked == [3, 1, 1, 1]
+def recognise_safely(engine: Played, segments: Sequence[Segment]) -> list[Outcome]:
+    return Attempt(engine).recognise(segments)
 
 
-def test_one_poisonous_segment_fails_alone() -> None:
-    def poisoned(batch: Sequence[Segment]) -> object:
+def test_too_large_a_batch_is_halved_until_it_fits_and_each_time_counts() -> None:
+    engine, progress = Played(no_room_for_two), Progress()
+    attempt = Attempt(engine, progress.tick)
+    assert attempt.recognise(SEGMENTS) == [Hypothesis(name) for name in "abc"]
+    assert engine.asked == [3, 1, 2, 1, 1]
+    assert attempt.out_of_memory == 2
+    # whoever watches sees that the parts are worked on
+    assert progress.count == len(engine.asked)
+
+
+def test_one_segment_that_does_not_fit_is_its_own_fault() -> None:
+    def no_room_for_b(batch: Sequence[Segment]) -> object:
         if any(item.id == "b" for item in batch):
-            raise KeyError("b")
+            raise MemoryError("2 GiB")
         return [HEARD for _ in batch]
 
-    first, second, third = recognise_safely(Played(poisoned), SEGMENTS)
+    attempt = Attempt(Played(no_room_for_b))
+    first, second, third = attempt.recognise(SEGMENTS)
     assert (first, third) == (HEARD, HEARD)
     assert isinstance(second, EngineFaultError)
-    assert "KeyError" in second.message
+    assert "ran out of memory: 2 GiB" in second.message
+    assert attempt.out_of_memory == 3
+
+
+@pytest.mark.parametrize("bad", "abcdefgh")
+def test_one_poisonous_segment_of_many_is_found_by_halves_and_fails_alone(bad: str) -> None:
+    def poisoned(batch: Sequence[Segment]) -> object:
+        if any(item.id == bad for item in batch):
+            raise KeyError(bad)
+        return [Hypothesis(item.id) for item in batch]
+
+    engine = Played(poisoned)
+    attempt = Attempt(engine)
+    outcomes = attempt.recognise(EIGHT)
+    faults = [outcome for outcome in outcomes if isinstance(outcome, EngineFaultError)]
+    assert outcomes == [faults[0] if s.id == bad else Hypothesis(s.id) for s in EIGHT]
+    assert "KeyError" in faults[0].message
+    assert sorted(engine.asked, reverse=True) == [8, 4, 4, 2, 2, 1, 1]
+    assert attempt.out_of_memory == 0
+
+
+@pytest.mark.parametrize("segments", [SEGMENTS, SEGMENTS[:1]])
+def test_a_lost_device_is_not_answered_for(segments: Sequence[Segment]) -> None:
+    def lost(_: Sequence[Segment]) -> object:
+        raise DeviceFaultError("gone")
+
+    engine = Played(lost)
+    with pytest.raises(DeviceFaultError):
+        recognise_safely(engine, segments)
+    assert engine.asked == [len(segments)]
+
+
+def test_lack_of_memory_is_told_with_the_answers(tmp_path: Path) -> None:
+    orders = []
+    for name in "ab":
+        path = tmp_path / name
+        path.write_bytes(noise(0.1).tobytes())
+        orders.append(SegmentOrder(name, str(path), 0.0, RecognitionOptions()))
+    servant = EngineServant(Played(no_room_for_two))
+    answered = servant.answer(Recognise("b1", tuple(orders)))
+    assert answered.out_of_memory == 1
+    assert [answer.hypothesis for answer in answered.answers] == [Hypothesis("a"), Hypothesis("b")]
+
+
+def test_a_changeling_passes_the_check_and_is_no_message() -> None:
+    engine = load_engine(EngineOptions("fake", fake=FakeOptions(fault="corrupt")))
+    answers = tuple(map(to_answer, Attempt(engine).recognise(SEGMENTS)))
+    sent = msgspec.msgpack.encode(Recognised("b1", answers, 0.5))
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.msgpack.decode(sent, type=FromChild)
 
 
 def test_a_refusal_of_the_whole_batch_is_everybodys() -> None:
@@ -132,8 +209,10 @@ def test_a_batch_that_lies_unread_is_answered_before_leaving(first: tuple[Stop, 
     dial = PlayedDial(*first, Recognise("b1", ()), Recognise("came-later", ()))
     stop = StopSignal()
     stop.arrived = not first
-    serve(EngineServant(Played(lambda _: [])), cast("Dial", dial), stop)
+    progress = Progress()
+    serve(EngineServant(Played(lambda _: [])), cast("Dial", dial), stop, progress)
     assert [type(message) for message in dial.sent] == [WorkerReady, Recognised]
+    assert progress.count == 1
 
 
 def test_an_unknown_model_keeps_its_own_error() -> None:

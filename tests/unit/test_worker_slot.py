@@ -15,7 +15,7 @@ def ready_slot() -> WorkerSlot:
     slot = WorkerSlot("w-0")
     slot.begin_life()
     slot.pid = 1
-    slot.become_ready(30.0)
+    slot.become_ready()
     return slot
 
 
@@ -25,7 +25,7 @@ def die(slot: WorkerSlot, batch: Batch | None = None) -> float | None:
         slot.take(batch)
     delay_s = slot.end_life("died", POLICY)
     slot.begin_life()
-    slot.become_ready(30.0)
+    slot.become_ready()
     return delay_s
 
 
@@ -54,7 +54,7 @@ def test_becoming_ready_forgives_failed_starts() -> None:
         slot.begin_life()
         assert slot.end_life("x", POLICY) is not None
         slot.begin_life()
-        slot.become_ready(30.0)
+        slot.become_ready()
         slot.end_life("x", POLICY)
 
 
@@ -69,7 +69,7 @@ def test_a_finished_batch_forgives_earlier_deaths() -> None:
     slot = ready_slot()
     slot.end_life("x", POLICY)
     slot.begin_life()
-    slot.become_ready(30.0)
+    slot.become_ready()
     slot.take(Batch("b", ()))
     slot.finish_batch()
     assert slot.end_life("x", POLICY) == 0.0
@@ -77,7 +77,7 @@ def test_a_finished_batch_forgives_earlier_deaths() -> None:
 
 def test_room_is_promised_once() -> None:
     slot = ready_slot()
-    room = slot.promise()
+    room = slot.promise(30.0)
     free = [slot.free]
     slot.take(Batch("b", ()))
     free.append(slot.free)
@@ -100,7 +100,7 @@ def test_each_life_has_its_own_name_and_the_dead_do_not_speak() -> None:
 
 def test_a_death_voids_the_promise() -> None:
     slot = ready_slot()
-    slot.promise()
+    slot.promise(30.0)
     slot.end_life("x", POLICY)
     assert slot.room is None
 
@@ -111,7 +111,7 @@ def test_the_snapshot_counts_restarts_and_keeps_the_reason_until_ready() -> None
     slot.begin_life()
     row = slot.snapshot("m", "cpu")
     assert (row.restarts, row.reason, row.state) == (1, "hung", WorkerState.STARTING)
-    slot.become_ready(1.0)
+    slot.become_ready()
     assert slot.snapshot("m", "cpu").reason == ""
 
 

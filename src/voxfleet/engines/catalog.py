@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
-from voxfleet.engines.engine import Engine
+from voxfleet.engines.engine import Engine, Tick, no_tick
 from voxfleet.engines.fake_options import FakeOptions
 from voxfleet.errors import NotFoundError, StartError
 
@@ -17,7 +17,8 @@ class EngineOptions:
     """What an engine is made from; travels to its worker as JSON.
 
     `model` is a name or the path of a checkpoint's folder; `precision` "" leaves the choice to the
-    device; `threads` 0 means every core that the process may run on.
+    device; `threads` 0 means every core that the process may run on. `memory_fraction` is the
+    share of its GPU's memory that it may take, 0 all of it.
     """
 
     model: str
@@ -25,6 +26,7 @@ class EngineOptions:
     fake: FakeOptions = FakeOptions()
     precision: str = ""
     threads: int = 0
+    memory_fraction: float = 0.0
 
 
 #: model name -> module and class; imported late, so that a process pays for one engine only
@@ -64,11 +66,11 @@ def is_folder(name: str) -> bool:
     return name not in _ENGINES and ("/" in name or _is_dir(Path(name)))
 
 
-def make_engine(name: str, options: EngineOptions) -> Engine:
-    """An engine that is not loaded yet; raises NotFoundError or StartError."""
+def make_engine(name: str, options: EngineOptions, tick: Tick = no_tick) -> Engine:
+    """An engine that is not loaded yet, and ticks as it works; raises NotFoundError, StartError."""
     require_engine(name)
     module, kind = _ENGINES.get(name, _FOLDER_ENGINE)
-    engine: Engine = getattr(import_module(module), kind)(options)
+    engine: Engine = getattr(import_module(module), kind)(options, tick)
     return engine
 
 

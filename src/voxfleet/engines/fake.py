@@ -17,8 +17,9 @@ from zlib import crc32
 
 from voxfleet.core import SAMPLE_RATE_HZ, EngineInfo, Hypothesis, Segment, Waveform, Word
 from voxfleet.engines.catalog import EngineOptions
+from voxfleet.engines.engine import Tick, no_tick
 from voxfleet.engines.fake_options import FakeFault, parse_faults
-from voxfleet.errors import RecognitionError, StartError
+from voxfleet.errors import DeviceFaultError, RecognitionError, StartError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,7 @@ _BLOCK_S = BLOCK_SAMPLES / SAMPLE_RATE_HZ
 #: 64 syllables; a word is two of them, by twelve bits of its hash
 _SYLLABLES = tuple(first + vowel for first in "bdfghjklmnprstvz" for vowel in "aeiu")
 _HOTWORD_EVERY = 4
-_SLOW_FACTOR = 10.0
+_SLOW_FACTOR = 10
 _CRASH_STATUS = 70
 
 
@@ -39,12 +40,14 @@ class FakeEngine:
     def __init__(
         self,
         options: EngineOptions,
+        tick: Tick = no_tick,
         *,
         sleep: Callable[[float], None] = time.sleep,
         end_process: Callable[[int], object] = os._exit,
     ) -> None:
         self._options = options.fake
         self._rules = parse_faults(self._options.fault)
+        self._tick = tick
         self._sleep = sleep
         self._end_process = end_process
         self._batch_number = 0
@@ -65,7 +68,12 @@ class FakeEngine:
 
     def load(self) -> None:
         self._sleep(self._options.load_s)
-        if any(rule.fault is FakeFault.LOAD for rule in self._rules):
+        faults = self._struck(())
+        if FakeFault.LOAD_EXIT in faults:
+            self._end_process(_CRASH_STATUS)
+        if FakeFault.LOAD_HANG in faults:
+            self._hang()
+        if FakeFault.LOAD in faults:
             raise StartError("model fake: told not to load; take `load` out of fake.fault")
         # written, not only reserved: the operating system counts touched pages
         self._memory = bytearray(b"\x01") * (self._options.memory_mb << 20)
@@ -80,10 +88,23 @@ class FakeEngine:
         faults = self._faults(batch)
         self._disturb(faults)
         padded_s = len(batch) * max((s.waveform.duration_s for s in batch), default=0.0)
-        busy_s = self._options.fixed_s + padded_s / self._options.speed
-        self._sleep(busy_s * (_SLOW_FACTOR if FakeFault.SLOW in faults else 1.0))
+        self._fit(padded_s)
+        self._work(self._options.fixed_s + padded_s / self._options.speed, faults)
         answers = [self._answer(segment) for segment in batch]
         return answers[:-1] if FakeFault.WRONG_COUNT in faults else answers
+
+    def _fit(self, padded_s: float) -> None:
+        limit_s = self._options.out_of_memory_above_s
+        if limit_s and padded_s > limit_s:
+            raise MemoryError(f"model fake: {padded_s:g} s do not fit, only {limit_s:g} s do")
+
+    def _work(self, busy_s: float, faults: set[FakeFault]) -> None:
+        if FakeFault.SLOW not in faults:
+            self._sleep(busy_s)
+            return
+        for _ in range(_SLOW_FACTOR):
+            self._sleep(busy_s)
+            self._tick()
 
     def _faults(self, batch: Sequence[Segment]) -> set[FakeFault]:
         hotwords = [word for segment in batch for word in segment.options.hotwords]
@@ -99,8 +120,12 @@ class FakeEngine:
     def _disturb(self, faults: set[FakeFault]) -> None:
         if FakeFault.CRASH in faults:
             self._end_process(_CRASH_STATUS)
+        if FakeFault.EXIT in faults:
+            self._end_process(0)
         if FakeFault.HANG in faults:
             self._hang()
+        if FakeFault.DEVICE in faults:
+            raise DeviceFaultError("model fake: told that its device is lost")
         if FakeFault.OUT_OF_MEMORY in faults:
             raise MemoryError("model fake: told to run out of memory")
         if FakeFault.BROKEN in faults:
@@ -117,7 +142,25 @@ class FakeEngine:
             return RecognitionError(f"segment {segment.id}: the fake engine was told to fail")
         if FakeFault.GARBAGE in faults:
             return Hypothesis(text=b"\xff\xfe")  # type: ignore[arg-type]
+        if FakeFault.CORRUPT in faults:
+            return _Changeling("")
         return hear(segment)
+
+
+class _Changeling(Hypothesis):
+    """Is a text when the worker checks it, and none when it is sent."""
+
+    __slots__ = ("_seen",)
+
+    @property
+    def text(self) -> str:
+        if hasattr(self, "_seen"):
+            return b"\xff\xfe"  # type: ignore[return-value]
+        object.__setattr__(self, "_seen", True)
+        return ""
+
+    @text.setter
+    def text(self, _: str) -> None: ...
 
 
 def hear(segment: Segment) -> Hypothesis:

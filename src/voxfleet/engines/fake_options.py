@@ -3,7 +3,8 @@
 `fault` is a list separated by commas; each entry is NAME or NAME@WHEN. WHEN is a whole number (that
 batch of a worker's life, from 1), a number with a point (that share of the batches, by chance;
 `crash@0.05#7` fixes the chance by the seed 7), or anything else: a hotword that aims at the
-requests which carry it. Without WHEN the fault happens in every batch.
+requests which carry it. Without WHEN the fault happens in every batch. Faults of loading happen
+before the first batch, so only a share (of the processes) makes sense for them.
 """
 
 from __future__ import annotations
@@ -17,26 +18,35 @@ from voxfleet.errors import SettingsError
 
 
 class FakeFault(StrEnum):
-    SLOW = "slow"  # ten times the time the batch would take
+    SLOW = "slow"  # ten times the time the batch would take, with progress
     HANG = "hang"  # never answers
     CRASH = "crash"  # the process ends at once
+    EXIT = "exit"  # the process ends at once as if all were well, with status 0
+    DEVICE = "device"  # raises DeviceFaultError
     WRONG_COUNT = "wrong_count"  # one answer too few
     OUT_OF_MEMORY = "out_of_memory"  # raises MemoryError
     ERROR = "error"  # the segment cannot be recognised
     GARBAGE = "garbage"  # an answer that is no text
+    CORRUPT = "corrupt"  # an answer that turns into bytes that are no message
     BROKEN = "broken"  # an exception nobody foresaw
     LOAD = "load"  # the model cannot be loaded
+    LOAD_EXIT = "load_exit"  # the process ends while it loads, without a word
+    LOAD_HANG = "load_hang"  # loading never ends
 
 
 @dataclass(frozen=True, slots=True)
 class FakeOptions:
-    """`speed` is audio seconds a second; a batch takes `fixed_s` plus its padded seconds by it."""
+    """`speed` is audio seconds a second; a batch takes `fixed_s` plus its padded seconds by it.
+
+    A batch of more than `out_of_memory_above_s` padded seconds does not fit; 0 is no limit.
+    """
 
     speed: float = 1000.0
     fixed_s: float = 0.0
     load_s: float = 0.0
     memory_mb: int = 0
     fault: str = ""
+    out_of_memory_above_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

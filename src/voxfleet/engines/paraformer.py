@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from voxfleet.core import SAMPLE_RATE_HZ, EngineInfo, Hypothesis, Segment
 from voxfleet.engines.catalog import EngineOptions
+from voxfleet.engines.engine import Tick, no_tick
 from voxfleet.errors import EngineFaultError, RecognitionError, StartError
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ _WARM_UP_S = (1.0, 5.0, 15.0)
 
 
 class ParaformerEngine:
-    def __init__(self, options: EngineOptions) -> None:
+    def __init__(self, options: EngineOptions, tick: Tick = no_tick) -> None:
         self._options = options
+        self._tick = tick
         self._model: LoadedModel | None = None
 
     @property
@@ -60,7 +62,14 @@ class ParaformerEngine:
         options = self._options
         threads = options.threads or len(os.sched_getaffinity(0))
         folder = Path(options.model)
-        self._model = load_recogniser(folder, options.device, options.precision, threads)
+        self._model = load_recogniser(
+            folder,
+            options.device,
+            options.precision,
+            threads,
+            memory_fraction=options.memory_fraction,
+            tick=self._tick,
+        )
 
     def warm_up(self) -> None:
         import numpy as np
@@ -68,8 +77,7 @@ class ParaformerEngine:
         from voxfleet.paraformer.recogniser import Utterance
 
         model = self._loaded()
-        if model.batch_reader is not None:
-            model.batch_reader.warm_up()
+        model.warm_up()
         noise = np.random.default_rng(0)
         for duration_s in _WARM_UP_S:
             samples = noise.normal(0, 1000, round(duration_s * SAMPLE_RATE_HZ)).astype(np.int16)

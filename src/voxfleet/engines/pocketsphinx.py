@@ -1,6 +1,7 @@
 """The bundled English model: CMU pocketsphinx, whose model files come inside its package.
 
-One segment after the other on one core. Knows nothing of batches that pay.
+One segment after the other on one core, which holds the interpreter: while it works on one, no
+other thread of the process runs. Knows nothing of batches that pay.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from voxfleet.core import SAMPLE_RATE_HZ, EngineInfo, Hypothesis, Segment, Waveform, Word
 from voxfleet.engines.catalog import EngineOptions
+from voxfleet.engines.engine import Tick, no_tick
 from voxfleet.errors import RecognitionError, StartError
 
 if TYPE_CHECKING:
@@ -62,8 +64,9 @@ class Decoder(Protocol):
 
 
 class PocketsphinxEngine:
-    def __init__(self, options: EngineOptions) -> None:
+    def __init__(self, options: EngineOptions, tick: Tick = no_tick) -> None:
         self._options = options
+        self._tick = tick
         self._decoder: Decoder | None = None
 
     @property
@@ -87,7 +90,11 @@ class PocketsphinxEngine:
     def recognise(self, batch: Sequence[Segment]) -> list[Hypothesis | RecognitionError]:
         if self._decoder is None:
             raise StartError("model pocketsphinx: asked before it was loaded")
-        return [_recognise(self._decoder, segment) for segment in batch]
+        answers = []
+        for segment in batch:
+            answers.append(_recognise(self._decoder, segment))
+            self._tick()
+        return answers
 
 
 def _load_decoder() -> Decoder:

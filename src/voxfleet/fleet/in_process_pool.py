@@ -16,7 +16,7 @@ from voxfleet.core import Batch, EngineInfo
 from voxfleet.engines.engine import Engine
 from voxfleet.errors import NotReadyError, WorkerLostError
 from voxfleet.fleet.batch_messages import orders_of
-from voxfleet.fleet.rate_meter import RateMeter
+from voxfleet.fleet.pace_meter import PaceMeter
 from voxfleet.fleet.room_line import RoomLine
 from voxfleet.fleet.worker_slot import WorkerSlot
 from voxfleet.pool_contract import BatchResult, PoolSnapshot, Room, WorkerState
@@ -30,8 +30,8 @@ class InProcessPool:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._slot = WorkerSlot("in-process-0")
-        self._line = RoomLine([self._slot])
-        self._meter = RateMeter()
+        self._line = RoomLine(lambda: [self._slot], self._promise)
+        self._meter = PaceMeter()
         self._thread = ThreadPoolExecutor(1, "engine")
         self._refusal = _NOT_STARTED
         self._in_work: asyncio.Future[BatchResult] | None = None
@@ -46,7 +46,7 @@ class InProcessPool:
         await loop.run_in_executor(self._thread, self._engine.load)
         await loop.run_in_executor(self._thread, self._engine.warm_up)
         self._slot.pid = os.getpid()
-        self._slot.become_ready(self._engine.info.max_batch_s)
+        self._slot.become_ready()
         self._refusal = ""
 
     async def stop(self) -> None:
@@ -84,6 +84,10 @@ class InProcessPool:
         row = self._slot.snapshot(self.info.model, "in-process")
         return PoolSnapshot(self.info.model, (row,), self._meter.rate)
 
+    def _promise(self, slot: WorkerSlot) -> Room:
+        info = self._engine.info
+        return slot.promise(info.max_batch_s, self._meter.model(info.speed))
+
     def _compute(self, batch: Batch) -> BatchResult:
         began_s = time.monotonic()
         outcomes = answer_orders(self._engine, orders_of(batch))
@@ -99,7 +103,7 @@ class InProcessPool:
         fault = None if computing.cancelled() else computing.exception()
         if not computing.cancelled() and fault is None:
             audio_s = sum(segment.duration_s for segment in batch.segments)
-            self._meter.observe(audio_s, computing.result().compute_s)
+            self._meter.observe(audio_s, batch.padded_s, computing.result().compute_s)
         if not answer.done() and not computing.cancelled():
             if fault is None:
                 answer.set_result(computing.result())

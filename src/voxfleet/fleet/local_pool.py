@@ -1,4 +1,4 @@
-"""Workers as processes of this machine: fed with batches, and their answers taken.
+"""Workers of one model as processes of this machine: fed with batches, and their answers taken.
 
 Its crew starts, hears and replaces the processes. Knows no queue and no client.
 """
@@ -6,68 +6,72 @@ Its crew starts, hears and replaces the processes. Knows no queue and no client.
 from __future__ import annotations
 
 import asyncio
-import re
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voxfleet.core import Batch, EngineInfo
-from voxfleet.engines.catalog import EngineOptions
-from voxfleet.errors import NotReadyError, RequestError, VoxfleetError, WorkerLostError
+from voxfleet.errors import (
+    NotFoundError,
+    NotReadyError,
+    RequestError,
+    VoxfleetError,
+    WorkerLostError,
+)
 from voxfleet.fleet.batch_messages import recognise_message, result_of
-from voxfleet.fleet.rate_meter import BatchLimit, RateMeter
+from voxfleet.fleet.batch_watch import BatchWatch
+from voxfleet.fleet.member import Member, Paces
+from voxfleet.fleet.pool_share import PoolShare
 from voxfleet.fleet.room_line import RoomLine
 from voxfleet.fleet.worker_crew import WorkerCrew
-from voxfleet.fleet.worker_keeper import KeeperSettings
+from voxfleet.fleet.worker_keeper import After, KeeperSettings
 from voxfleet.fleet.worker_slot import RestartPolicy, WorkerSlot
+from voxfleet.fleet.worker_spec import WorkerSpec
 from voxfleet.pool_contract import BatchResult, PoolSnapshot, Room, WorkerState
 from voxfleet.wire.messages import FromChild, Recognised, WorkerReady
 
 _WORKER_MODULE = "voxfleet.worker"
 
 
-@dataclass(slots=True)
-class _Work:
-    """A batch on its way through a worker; `alarm` rings when the worker counts as hung.
+@dataclass(frozen=True, slots=True)
+class LocalPoolSettings:
+    """What all workers of all local pools have in common."""
 
-    `blamed` says whether the batch would be at fault if the worker died now.
-    """
-
-    answer: asyncio.Future[BatchResult]
-    alarm: asyncio.TimerHandle
-    blamed: bool = True
+    log_dir: Path | None
+    start_timeout_s: float = 300.0
+    min_batch_timeout_s: float = 10.0
+    silence_limit_s: float = 10.0
+    stop_grace_s: float = 2.0
+    restarts: RestartPolicy = field(default_factory=RestartPolicy)
 
 
 class LocalPool:
+    """`name` is the model's until it has been loaded and says its own.
+
+    `on_device_fault` hears of a card that one of the workers could not use any more.
+    """
+
     def __init__(
         self,
-        options: EngineOptions,
-        *,
-        instances: int,
+        name: str,
+        specs: Sequence[WorkerSpec],
         socket_path: Path,
-        log_dir: Path | None,
-        start_timeout_s: float,
-        min_batch_timeout_s: float,
-        stop_grace_s: float = 2.0,
-        restarts: RestartPolicy | None = None,
+        settings: LocalPoolSettings,
+        on_device_fault: Callable[[str, str], None] = lambda _key, _worker: None,
     ) -> None:
-        self._options = options
-        self._min_batch_timeout_s = min_batch_timeout_s
-        settings = KeeperSettings(
-            module=_WORKER_MODULE,
-            options=options,
-            address="",
-            log_dir=log_dir,
-            start_timeout_s=start_timeout_s,
-            stop_grace_s=stop_grace_s,
-            restarts=restarts or RestartPolicy(),
-        )
-        label = re.sub(r"[^\w-]+", "-", Path(options.model).name)[:40]
-        self._slots = [WorkerSlot(f"{label}-{number}") for number in range(instances)]
-        self._crew = WorkerCrew(self, self._slots, settings, socket_path, f"model {options.model}")
-        self._line = RoomLine(self._slots)
-        self._work: dict[str, _Work] = {}
-        self._meter = RateMeter()
+        self._name = name
+        self._settings = settings
+        self._on_device_fault = on_device_fault
+        self._crew = WorkerCrew(self, socket_path, f"model {name}", settings.silence_limit_s)
+        self._members: dict[str, Member] = {}
+        self._paces = Paces()
+        self._share = PoolShare()
+        self._line = RoomLine(lambda: self._crew.slots, self._promise, self._burden)
+        self._work: dict[str, BatchWatch] = {}
         self._info: EngineInfo | None = None
+        for spec in specs:
+            self.add(spec)
 
     @property
     def info(self) -> EngineInfo:
@@ -76,10 +80,87 @@ class LocalPool:
         return self._info
 
     async def start(self) -> None:
-        await self._crew.start()
+        await self._crew.start(self._settings.start_timeout_s)
 
     async def stop(self) -> None:
         await self._crew.stop()
+
+    # -- its workers --------------------------------------------------------------------------
+
+    @property
+    def specs(self) -> tuple[WorkerSpec, ...]:
+        """The workers there are to be; those that leave for good are none of them."""
+        return tuple(member.spec for member in self._members.values() if not member.leaving)
+
+    def add(self, spec: WorkerSpec) -> None:
+        """One more worker; it starts with the pool, or at once when that runs already."""
+        slot = WorkerSlot(spec.id, spec.pool, time.time)
+        self._members[spec.id] = Member(spec, slot, self._paces.of(spec))
+        self._share.join(spec.pool)
+        settings = self._settings
+        self._crew.add(
+            slot,
+            KeeperSettings(
+                module=_WORKER_MODULE,
+                options=spec.options,
+                address="",
+                log_dir=settings.log_dir,
+                start_timeout_s=settings.start_timeout_s,
+                stop_grace_s=settings.stop_grace_s,
+                restarts=settings.restarts,
+                env=spec.env,
+                cores=spec.cores,
+            ),
+        )
+
+    def remove(self, worker_id: str, reason: str) -> None:
+        """It finishes what it has, and its place is given up."""
+        member = self._member(worker_id)
+        member.leaving = True
+        self._crew.dismiss(member.slot, After.GO, reason)
+
+    def restart(self, worker_id: str, reason: str) -> None:
+        """It finishes what it has, and is started again."""
+        self._crew.dismiss(self._member(worker_id).slot, After.RESTART, reason)
+
+    def drain(self, worker_id: str, reason: str) -> None:
+        """It finishes what it has, and stays away until it is restarted."""
+        self._crew.dismiss(self._member(worker_id).slot, After.STAY, reason)
+
+    def restart_device(self, device_key: str, worker_id: str) -> None:
+        """One worker has lost the card: all who share it start again, and no sound is blamed."""
+        for member in self._members.values():
+            if member.spec.device_key != device_key or member.spec.id == worker_id:
+                continue
+            if watch := self._work.get(member.spec.id):
+                watch.blamed = False
+            self._crew.kill(member.slot, f"shares a device that worker {worker_id} has lost")
+
+    def _member(self, worker_id: str) -> Member:
+        member = self._members.get(worker_id)
+        if member is None or member.leaving:
+            known = ", ".join(spec.id for spec in self.specs)
+            raise NotFoundError(f"worker {worker_id!r} is unknown; there are {known}")
+        return member
+
+    def snapshot(self) -> PoolSnapshot:
+        name = self._info.model if self._info else self._name
+        rows = tuple(member.snapshot(name) for member in self._members.values())
+        if broken := self._crew.broken:
+            rows = tuple(replace(row, state=WorkerState.FAILED, reason=broken) for row in rows)
+        troubles = (member.slot.trouble for member in self._members.values())
+        return PoolSnapshot(name, rows, self._rate(), next(filter(None, troubles), ""))
+
+    def _rate(self) -> float | None:
+        """Of all who are ready; who has not been measured counts as the average of the others."""
+        rates = [member.meter.rate for member in self._members.values() if member.ready]
+        measured = [rate for rate in rates if rate is not None]
+        if not measured:
+            # while all are being replaced, what was measured still holds for one of them
+            return self._paces.last_rate
+        return sum(measured) / len(measured) * len(rates)
+
+    # -- rooms --------------------------------------------------------------------------------
 
     async def room(self, avoid: frozenset[str] = frozenset()) -> Room:
         if self._crew.refusal:
@@ -88,103 +169,120 @@ class LocalPool:
 
     def release(self, room: Room) -> None:
         self._line.release(room)
+        if member := self._members.get(room.worker_id):
+            self._crew.settle(member.slot)
+
+    def _promise(self, slot: WorkerSlot) -> Room:
+        member = self._members[slot.id]
+        pace = member.pace(self.info.speed)
+        return slot.promise(member.credit.now_s(pace), pace)
+
+    def _burden(self, slot: WorkerSlot) -> float:
+        return self._share.burden(slot.pool)
+
+    # -- one batch ----------------------------------------------------------------------------
 
     async def recognise(self, batch: Batch, room: Room) -> BatchResult:
         if self._crew.refusal:
             raise NotReadyError(self._crew.refusal)
-        slot = next((slot for slot in self._slots if slot.room is room), None)
-        if slot is None:
+        member = self._members.get(room.worker_id)
+        if member is None or member.slot.room is not room:
             raise WorkerLostError(
                 f"worker {room.worker_id} was lost before it got the batch", blames_work=False
             )
-        work = self._begin_work(slot, batch)
+        watch = self._begin_work(member, batch)
         try:
-            sent = await self._crew.send(slot, recognise_message(batch))
+            sent = await self._crew.send(member.slot, recognise_message(batch))
         except UnicodeEncodeError as fault:
-            self._abandon(slot)
+            self._abandon(member.slot)
             raise RequestError(f"hotwords: not valid text ({fault.reason}); use UTF-8") from fault
         if not sent:
-            work.blamed = False
-            self._crew.kill(slot, "is not connected any more")
+            watch.blamed = False
+            self._crew.kill(member.slot, "is not connected any more")
         # a caller who goes away leaves the worker to finish; its answer then finds nobody
-        return await work.answer
+        return await watch.answer
 
-    def snapshot(self) -> PoolSnapshot:
-        # until it is loaded, a model is called by the last part of its folder's path
-        model = self._info.model if self._info else Path(self._options.model).name
-        rows = self._crew.rows(model, self._options.device)
-        ready = sum(row.state is WorkerState.READY for row in rows)
-        rate = self._meter.rate
-        return PoolSnapshot(model, rows, rate * max(1, ready) if rate else None)
-
-    # -- one batch ----------------------------------------------------------------------------
-
-    def _begin_work(self, slot: WorkerSlot, batch: Batch) -> _Work:
-        loop = asyncio.get_running_loop()
-        limit = self._meter.limit(batch.padded_s, self.info.speed, self._min_batch_timeout_s)
-        alarm = loop.call_later(limit.limit_s, self._give_up, slot, limit)
-        slot.take(batch)
-        self._work[slot.id] = work = _Work(loop.create_future(), alarm)
-        return work
-
-    def _give_up(self, slot: WorkerSlot, limit: BatchLimit) -> None:
-        self._meter.observe_hang()
-        self._work[slot.id].blamed = limit.learned
-        hung = f"hung: it gave no answer to a batch in {limit.limit_s:.3g} s"
-        self._crew.kill(slot, hung)
+    def _begin_work(self, member: Member, batch: Batch) -> BatchWatch:
+        at_least_s = self._settings.min_batch_timeout_s
+        limit = member.meter.limit(batch.padded_s, self.info.speed, at_least_s)
+        member.slot.take(batch)
+        self._share.give(member.spec.pool, batch.padded_s, member.spec.weight)
+        watch = BatchWatch(asyncio.get_running_loop().create_future(), limit)
+        self._work[member.spec.id] = watch
+        return watch
 
     def _abandon(self, slot: WorkerSlot) -> None:
         """The worker never got the batch: it is as free as before."""
-        work = self._work.pop(slot.id)
-        work.alarm.cancel()
-        work.answer.cancel()
+        self._work.pop(slot.id).answer.cancel()
         slot.finish_batch()
+        self._free(slot)
+
+    def _free(self, slot: WorkerSlot) -> None:
+        self._crew.settle(slot)
         self._line.serve()
 
     def _end_work(self, slot: WorkerSlot, outcome: BatchResult | VoxfleetError) -> None:
-        work = self._work.pop(slot.id, None)
-        if work is None:
-            return
-        work.alarm.cancel()
-        if work.answer.done():
-            return
-        if isinstance(outcome, BatchResult):
-            work.answer.set_result(outcome)
-        else:
-            work.answer.set_exception(outcome)
+        watch = self._work.pop(slot.id, None)
+        if watch is not None:
+            watch.end(outcome)
 
     # -- what the crew tells ------------------------------------------------------------------
 
     def heard(self, slot: WorkerSlot, message: FromChild) -> bool:
         match message:
-            case WorkerReady(info=info, credit_s=credit_s) if slot.state is WorkerState.STARTING:
-                self._info = self._info or info
-                self._crew.is_ready(slot, credit_s)
-                self._line.serve()
-                return True
+            case WorkerReady(info=info, credit_s=credit_s):
+                return self._welcome(slot, info, credit_s)
             case Recognised() if slot.batch and slot.batch.id == message.batch_id:
                 return self._take_answer(slot, slot.batch, message)
         return False
+
+    def _welcome(self, slot: WorkerSlot, info: EngineInfo, credit_s: float) -> bool:
+        if slot.state is WorkerState.DRAINING:
+            # it was told to leave while it loaded
+            return True
+        if slot.state is not WorkerState.STARTING:
+            return False
+        self._info = self._info or info
+        self._members[slot.id].credit.begin(credit_s)
+        self._crew.is_ready(slot)
+        self._line.serve()
+        return True
 
     def _take_answer(self, slot: WorkerSlot, batch: Batch, message: Recognised) -> bool:
         result = result_of(message, batch)
         if result is None:
             return False
-        audio_s = sum(segment.duration_s for segment in batch.segments)
-        self._meter.observe(audio_s, message.compute_s)
+        self._members[slot.id].observe(batch, message, self.info.speed)
         slot.finish_batch()
         self._end_work(slot, result)
-        self._line.serve()
+        self._free(slot)
         return True
 
+    def progressed(self, slot: WorkerSlot) -> None:
+        if watch := self._work.get(slot.id):
+            watch.progress()
+
+    def ticked(self, slot: WorkerSlot, elapsed_s: float) -> None:
+        watch = self._work.get(slot.id)
+        if watch is None or not watch.exceeded(elapsed_s):
+            return
+        self._members[slot.id].meter.observe_hang()
+        watch.blamed = watch.limit.learned
+        self._crew.kill(slot, f"hung: it gave no answer to a batch in {watch.limit.limit_s:.3g} s")
+
     def bereaved(self, slot: WorkerSlot, how: str, *, from_outside: bool) -> None:
-        work = self._work.get(slot.id)
-        if work is not None:
-            blamed = work.blamed and not from_outside
-            loss = WorkerLostError(f"worker {slot.id} {how}", blames_work=blamed)
-            self._end_work(slot, loss)
+        watch = self._work.get(slot.id)
+        if watch is not None:
+            blamed = watch.blamed and not from_outside
+            self._end_work(slot, WorkerLostError(f"worker {slot.id} {how}", blames_work=blamed))
+
+    def lost_device(self, slot: WorkerSlot) -> None:
+        self._on_device_fault(self._members[slot.id].spec.device_key, slot.id)
+
+    def gone(self, slot: WorkerSlot) -> None:
+        self._members.pop(slot.id, None)
 
     def refused(self, reason: str) -> None:
         self._line.refuse(reason)
-        for slot in self._slots:
-            self._end_work(slot, NotReadyError(reason))
+        for member in self._members.values():
+            self._end_work(member.slot, NotReadyError(reason))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
 from voxfleet.errors import NotReadyError
 from voxfleet.fleet.worker_slot import WorkerSlot
@@ -13,15 +13,28 @@ from voxfleet.pool_contract import Room
 _Waiter = tuple["asyncio.Future[Room]", frozenset[str]]
 
 
-def choose(slots: Sequence[WorkerSlot], avoid: frozenset[str]) -> WorkerSlot | None:
-    """A free worker, one outside `avoid` where there is a choice."""
+def choose(
+    slots: Iterable[WorkerSlot],
+    avoid: frozenset[str],
+    burden: Callable[[WorkerSlot], float] = lambda _: 0.0,
+) -> WorkerSlot | None:
+    """A free worker, one outside `avoid` where there is a choice; then the least burdened."""
     free = [slot for slot in slots if slot.free]
-    return next((slot for slot in free if slot.id not in avoid), next(iter(free), None))
+    return min(free, key=lambda slot: (slot.id in avoid, burden(slot)), default=None)
 
 
 class RoomLine:
-    def __init__(self, slots: Sequence[WorkerSlot]) -> None:
+    """`promise` makes a free worker's room, `burden` says which of several goes last."""
+
+    def __init__(
+        self,
+        slots: Callable[[], Iterable[WorkerSlot]],
+        promise: Callable[[WorkerSlot], Room],
+        burden: Callable[[WorkerSlot], float] = lambda _: 0.0,
+    ) -> None:
         self._slots = slots
+        self._promise = promise
+        self._burden = burden
         self._waiters: deque[_Waiter] = deque()
 
     async def wait(self, avoid: frozenset[str]) -> Room:
@@ -38,7 +51,7 @@ class RoomLine:
 
     def release(self, room: Room) -> None:
         """Take a promise back; a room that is not promised any more is left alone."""
-        for slot in self._slots:
+        for slot in self._slots():
             if slot.room is room:
                 slot.room = None
         self.serve()
@@ -47,12 +60,12 @@ class RoomLine:
         """Give rooms to whoever is first, as long as there are both."""
         while self._waiters:
             waiter, avoid = self._waiters[0]
-            slot = None if waiter.done() else choose(self._slots, avoid)
+            slot = None if waiter.done() else choose(self._slots(), avoid, self._burden)
             if slot is None and not waiter.done():
                 return
             self._waiters.popleft()
             if slot is not None:
-                waiter.set_result(slot.promise())
+                waiter.set_result(self._promise(slot))
 
     def refuse(self, reason: str) -> None:
         """Send everybody away: no room will come."""

@@ -8,8 +8,10 @@ transcript.
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from voxfleet.errors import (
     WorkerLostError,
     rebuild,
 )
+from voxfleet.fleet.device_env import VISIBLE, on_device
 from voxfleet.fleet.text_queue import TextOrder, TextQueue
 from voxfleet.fleet.worker_crew import WorkerCrew
 from voxfleet.fleet.worker_keeper import KeeperSettings
@@ -76,17 +79,21 @@ class TextPool:
         self._options = options
         self._hung_after_s = hung_after_s
         self._wait_limit_s = wait_limit_s
+        self._start_timeout_s = start_timeout_s
+        told, env = on_device(options.device, os.environ.get(VISIBLE))
         settings = KeeperSettings(
             module=worker_module,
-            options=options,
+            options=replace(options, device=told),
+            env=env,
             address="",
             log_dir=log_dir,
             start_timeout_s=start_timeout_s,
             stop_grace_s=stop_grace_s,
             restarts=restarts or RestartPolicy(),
         )
-        self._slot = WorkerSlot("text-0")
-        self._crew = WorkerCrew(self, [self._slot], settings, socket_path, "text engines")
+        self._slot = WorkerSlot("text-0", wall_clock=time.time)
+        self._crew = WorkerCrew(self, socket_path, "text engines")
+        self._crew.add(self._slot, settings)
         self._queue = TextQueue()
         self._answers: dict[TextOrder, asyncio.Future[TextResult]] = {}
         self._job: _Job | None = None
@@ -98,7 +105,7 @@ class TextPool:
         return frozenset(self._options.names)
 
     async def start(self) -> None:
-        await self._crew.start()
+        await self._crew.start(self._start_timeout_s)
 
     async def stop(self) -> None:
         await self._crew.stop()
@@ -106,7 +113,10 @@ class TextPool:
 
     def snapshot(self) -> PoolSnapshot:
         name = "+".join(self._options.names)
-        return PoolSnapshot(name, self._crew.rows(name, self._options.device), None)
+        row = self._slot.snapshot(name, self._options.device)
+        if self._crew.broken:
+            row = replace(row, state=WorkerState.FAILED, reason=self._crew.broken)
+        return PoolSnapshot(name, (row,), None, self._slot.trouble)
 
     async def process(self, engine: str, texts: Sequence[str]) -> list[TextResult]:
         """One answer per text, in order: the engine's text, or why there is none. Never raises."""
@@ -208,6 +218,18 @@ class TextPool:
                 self._settle(order, outcome)
         self._feed()
         return True
+
+    def progressed(self, slot: WorkerSlot) -> None:
+        """A batch of texts is short: its limit counts from its start."""
+
+    def ticked(self, slot: WorkerSlot, elapsed_s: float) -> None:
+        """Its batches have an alarm of their own."""
+
+    def lost_device(self, slot: WorkerSlot) -> None:
+        """It is replaced like any other dead worker."""
+
+    def gone(self, slot: WorkerSlot) -> None:
+        """There is but one, and it stays."""
 
     def bereaved(self, slot: WorkerSlot, how: str, *, from_outside: bool) -> None:
         job = self._end_job()

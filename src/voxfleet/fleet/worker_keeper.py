@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 import msgspec
@@ -22,18 +22,28 @@ from voxfleet.errors import VoxfleetError
 from voxfleet.fleet.worker_slot import RestartPolicy, WorkerSlot
 from voxfleet.pool_contract import WorkerState
 from voxfleet.wire.child_process import ChildProcess, describe_exit
-from voxfleet.worker_process import START_FAILED_STATUS
+from voxfleet.worker_process import DEVICE_FAULT_STATUS, START_FAILED_STATUS
 
 _log = logging.getLogger(__name__)
 _LAST_WORDS_LIMIT_S = 2.0
-_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 WorkerOptions = EngineOptions | TextEngineOptions
 
 
+class After(Enum):
+    """What follows when a worker has left because it was told to."""
+
+    RESTART = "it is started again"
+    STAY = "it stays away until it is started again"
+    GO = "its place is given up"
+
+
 @dataclass(frozen=True, slots=True)
 class KeeperSettings:
-    """What every life of a worker is started with; `module` is the program it runs."""
+    """What every life of a worker is started with; `module` is the program it runs.
+
+    `env` holds before its first import; `cores` () leaves it all there are.
+    """
 
     module: str
     options: WorkerOptions
@@ -42,26 +52,8 @@ class KeeperSettings:
     start_timeout_s: float
     stop_grace_s: float
     restarts: RestartPolicy
-
-
-def on_device(options: WorkerOptions, shown: str | None) -> tuple[WorkerOptions, dict[str, str]]:
-    """What the worker is told, and the environment that hides every other device from it.
-
-    `shown` is our own CUDA_VISIBLE_DEVICES: `cuda:1` is the second of those, as it is for PyTorch.
-    """
-    kind, _, index = options.device.partition(":")
-    if kind != "cuda":
-        return options, {_VISIBLE: ""}
-    number = index or "0"
-    if shown is None and number.isdecimal():
-        chosen = number
-    elif shown is not None and number.isdecimal() and int(number) < len(shown.split(",")):
-        chosen = shown.split(",")[int(number)].strip()
-    else:
-        # no such device: the worker refuses it by the name it was given
-        return options, {}
-    # the one device that is left is the first
-    return replace(options, device="cuda:0"), {_VISIBLE: chosen}
+    env: Mapping[str, str] = field(default_factory=dict)
+    cores: tuple[int, ...] = ()
 
 
 class WorkerKeeper:
@@ -86,6 +78,10 @@ class WorkerKeeper:
         self._start_fault: VoxfleetError | None = None
         self._exit_status: int | None = None
         self._explained = asyncio.Event()
+        self._leave = asyncio.Event()
+        self._revive = asyncio.Event()
+        #: set while it is to leave, at once or when its batch is done
+        self.after: After | None = None
 
     @property
     def killed_from_outside(self) -> bool:
@@ -96,6 +92,11 @@ class WorkerKeeper:
         # 0 is a worker that heeded a SIGTERM: it leaves in order
         outside = (0, -signal.SIGKILL, -signal.SIGTERM)
         return self._exit_status in outside and not self._kill_reason
+
+    @property
+    def lost_device(self) -> bool:
+        """The last life ended because its device cannot compute any more."""
+        return self._exit_status == DEVICE_FAULT_STATUS and not self._kill_reason
 
     @property
     def start_fault(self) -> VoxfleetError | None:
@@ -115,24 +116,57 @@ class WorkerKeeper:
         self._kill_reason = reason
         self._process.kill()
 
+    def leave(self) -> None:
+        """Nothing is in its hands: end the process in order, then what `after` says."""
+        self._leave.set()
+
+    def revive(self) -> None:
+        """Start the next life now, whatever it waits for."""
+        self.after = None
+        self._revive.set()
+
     async def run(self) -> None:
         while not self._stop.is_set():
             how = await self._live()
-            if how is None:
+            if self._stop.is_set() and how is None:
                 break
-            delay_s = self.slot.end_life(how, self._settings.restarts)
-            self._on_death(self.slot, how)
-            if self._stop.is_set():
-                # the pool has given up, and says why itself
+            if how is not None and not await self._died(how):
                 break
-            _log.error("worker %s %s; %s", self.slot.id, how, _next_step(delay_s))
-            if delay_s is None:
+            if self.after is not None and not await self._left(self.after):
                 return
-            await _happened(self._stop, delay_s)
-        self.slot.move(WorkerState.DRAINING, "the server is stopping")
+        if self.slot.state is not WorkerState.DRAINING:
+            self.slot.move(WorkerState.DRAINING, "the server is stopping")
+
+    async def _died(self, how: str) -> bool:
+        """What follows a death; False when the pool stops because of it."""
+        delay_s = self.slot.end_life(how, self._settings.restarts)
+        self._on_death(self.slot, how)
+        if self._stop.is_set():
+            # the pool has given up, and says why itself
+            return False
+        if self.after is not None:
+            self.slot.move(WorkerState.DRAINING, how)
+            return True
+        again_s = self._settings.restarts.restart_failed_after_s if delay_s is None else delay_s
+        _log.error("worker %s %s; %s", self.slot.id, how, _next_step(delay_s, again_s))
+        self._revive.clear()
+        await _first_of(again_s, self._stop, self._revive, self._leave)
+        return True
+
+    async def _left(self, after: After) -> bool:
+        """What follows leaving in order; False when the slot is given up."""
+        self._leave.clear()
+        if after is After.STAY:
+            self._revive.clear()
+            await _first_of(None, self._stop, self._revive, self._leave)
+            after = self.after or After.RESTART
+        if after is After.GO:
+            return False
+        self.after = None
+        return True
 
     async def _live(self) -> str | None:
-        """One life: how it ended, or None when it was ended because all must stop."""
+        """One life: how it ended, or None when it left because it was told to."""
         self.slot.begin_life()
         self._kill_reason = ""
         self._exit_status = None
@@ -159,9 +193,11 @@ class WorkerKeeper:
     async def _how(self, status: int) -> str:
         if status == START_FAILED_STATUS:
             # its last message may still be on the way when its end is seen
-            await _happened(self._explained, _LAST_WORDS_LIMIT_S)
+            await _first_of(_LAST_WORDS_LIMIT_S, self._explained)
         if self._start_fault is not None:
             return f"could not start: {self._start_fault.message}"
+        if self.lost_device:
+            return "lost its device, which cannot compute any more (its log says why)"
         return self._kill_reason or describe_exit(status)
 
     def _late(self, timeout_s: float) -> None:
@@ -169,21 +205,22 @@ class WorkerKeeper:
             self.kill(f"was not ready within {timeout_s:g} s")
 
     async def _spawn(self) -> ChildProcess:
-        options, environment = on_device(self._settings.options, os.environ.get(_VISIBLE))
-        log_dir = self._settings.log_dir
+        settings = self._settings
+        log_dir = settings.log_dir
         return await ChildProcess.start(
-            self._settings.module,
-            [self._settings.address, self.slot.name, msgspec.json.encode(options).decode()],
-            env=environment,
+            settings.module,
+            [settings.address, self.slot.name, msgspec.json.encode(settings.options).decode()],
+            env=settings.env,
             log_path=log_dir / f"worker-{self.slot.id}.log" if log_dir else None,
+            cores=settings.cores,
         )
 
     async def _ended(self, process: ChildProcess) -> int | None:
-        """The exit status; None when everything must stop before the process has ended."""
+        """The exit status; None when it is to leave before the process has ended by itself."""
         ended = asyncio.create_task(process.wait())
-        stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
+        leaving = asyncio.create_task(_first_of(None, self._stop, self._leave))
+        await asyncio.wait({ended, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
         if ended.done():
             return ended.result()
         ended.cancel()
@@ -197,17 +234,20 @@ class WorkerKeeper:
             await process.wait(grace_s)
         except TimeoutError:
             await process.terminate(grace_s)
-        self.slot.pid = None
+        self.slot.leave()
 
 
-async def _happened(event: asyncio.Event, limit_s: float) -> None:
-    """Wait for the event, so long at most."""
-    waiting = asyncio.create_task(event.wait())
-    await asyncio.wait({waiting}, timeout=limit_s)
-    waiting.cancel()
+async def _first_of(limit_s: float | None, *events: asyncio.Event) -> None:
+    """Wait until one of the events happens, so long at most; None has no limit."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
-def _next_step(delay_s: float | None) -> str:
+def _next_step(delay_s: float | None, again_s: float) -> str:
     if delay_s is None:
-        return "given up"
+        return f"it has failed and is tried again in {again_s:g} s"
     return f"started again in {delay_s:g} s" if delay_s else "started again now"

@@ -6,10 +6,11 @@ what a dead process said last is never taken for the word of its successor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from voxfleet.core import Batch
-from voxfleet.pool_contract import Room, WorkerSnapshot, WorkerState
+from voxfleet.pool_contract import Room, TimeModel, WorkerSnapshot, WorkerState
 
 #: what may follow what; nothing else moves a slot
 _NEXT: dict[WorkerState, frozenset[WorkerState]] = {
@@ -22,25 +23,32 @@ _NEXT: dict[WorkerState, frozenset[WorkerState]] = {
     WorkerState.RESTARTING: frozenset(
         {WorkerState.STARTING, WorkerState.FAILED, WorkerState.DRAINING}
     ),
-    WorkerState.DRAINING: frozenset({WorkerState.FAILED}),
-    WorkerState.FAILED: frozenset({WorkerState.DRAINING}),
+    # an operator's restart, or the end of a life that was to be drained anyway
+    WorkerState.DRAINING: frozenset(
+        {WorkerState.STARTING, WorkerState.RESTARTING, WorkerState.FAILED}
+    ),
+    WorkerState.FAILED: frozenset({WorkerState.STARTING, WorkerState.DRAINING}),
 }
+#: deaths in a row, without a finished batch, from which on operators are told
+_MANY_DEATHS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
     """At once after the first death, then ever later, for as long as the model can be loaded.
 
-    Only deaths without a finished batch in between count as a row. Given up is a worker that did
-    not become ready in `most_failed_starts` lives in a row: work alone never ends it for good.
+    Only deaths without a finished batch in between count as a row. A worker that did not become
+    ready in `most_failed_starts` lives in a row has failed; it is tried again after
+    `restart_failed_after_s`, so that nobody need get up for a device that was away for a while.
     """
 
     first_backoff_s: float = 1.0
-    longest_backoff_s: float = 5.0
+    longest_backoff_s: float = 30.0
     most_failed_starts: int = 5
+    restart_failed_after_s: float = 300.0
 
     def delay_s(self, deaths: int, failed_starts: int) -> float | None:
-        """How long to wait after so many deaths in a row; None means never again."""
+        """How long to wait after so many deaths in a row; None means that it has failed."""
         if failed_starts >= self.most_failed_starts:
             return None
         if deaths <= 1:
@@ -49,20 +57,42 @@ class RestartPolicy:
         return min(self.longest_backoff_s, self.first_backoff_s * 2.0 ** min(deaths - 2, 32))
 
 
-class WorkerSlot:
-    """Its state, its life, and the one thing it may hold: a promised room or a batch in work."""
+@dataclass(slots=True)
+class Served:
+    """What a slot's workers have done in all their lives."""
 
-    def __init__(self, worker_id: str) -> None:
+    audio_s: float = 0.0
+    compute_s: float = 0.0
+    batches: int = 0
+    out_of_memory: int = 0
+    last_error: str = ""
+
+
+class WorkerSlot:
+    """Its state, its life, and the one thing it may hold: a promised room or a batch in work.
+
+    `wall_clock` gives the Unix time of its changes of state.
+    """
+
+    def __init__(
+        self, worker_id: str, pool: str = "", wall_clock: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self.id = worker_id
+        self.pool = pool
+        self._wall_clock = wall_clock
+        self.since_s = wall_clock()
         self.state = WorkerState.STARTING
         self.life = 0
         self.deaths_in_row = 0
         self.failed_starts = 0
-        self.credit_s = 0.0
         self.pid: int | None = None
         self.reason = ""
         self.room: Room | None = None
         self.batch: Batch | None = None
+        self.served = Served()
+        #: how long it has said nothing, counted by whoever hears it
+        self.silent_s = 0.0
+        self.progress = 0
 
     @property
     def name(self) -> str:
@@ -70,54 +100,93 @@ class WorkerSlot:
         return f"{self.id}.{self.life}"
 
     @property
+    def idle(self) -> bool:
+        """It has nothing in hand and nobody counts on it."""
+        return self.room is None and self.batch is None
+
+    @property
     def free(self) -> bool:
-        return self.state is WorkerState.READY and self.room is None and self.batch is None
+        return self.state is WorkerState.READY and self.idle
 
     def move(self, state: WorkerState, reason: str = "") -> None:
         if state not in _NEXT[self.state]:
             raise ValueError(f"worker {self.id}: {self.state} cannot become {state}")
         self.state = state
         self.reason = reason
+        self.since_s = self._wall_clock()
 
     def begin_life(self) -> None:
         if self.state is not WorkerState.STARTING:
             # what ended the last life stays readable until this one is ready
             self.move(WorkerState.STARTING, self.reason)
         self.life += 1
+        self.silent_s = 0.0
+        self.progress = 0
 
-    def become_ready(self, credit_s: float) -> None:
+    def become_ready(self) -> None:
         self.move(WorkerState.READY)
         self.failed_starts = 0
-        self.credit_s = credit_s
+        self.silent_s = 0.0
 
-    def promise(self) -> Room:
-        self.room = Room(self.id, self.credit_s)
+    def promise(self, credit_s: float, pace: TimeModel | None = None) -> Room:
+        self.room = Room(self.id, credit_s, pace)
         return self.room
 
     def speaks_as(self, name: str) -> bool:
         """Whether the name is that of the process that lives now."""
         return self.pid is not None and name == self.name
 
+    def beat(self, progress: int) -> bool:
+        """It has given a sign of life: whether work got on since the last one."""
+        self.silent_s = 0.0
+        moved, self.progress = progress != self.progress, progress
+        return moved
+
     def take(self, batch: Batch) -> None:
         """The promised room is used."""
         self.room, self.batch = None, batch
 
     def end_life(self, reason: str, policy: RestartPolicy) -> float | None:
-        """The process is gone: the delay before the next life, or None when there is none."""
+        """The process is gone: the delay before the next life, or None when it has failed."""
         # a batch known to kill is tried again to find out: its deaths say nothing of the worker
         expected = self.batch is not None and self.batch.suspect
         self.failed_starts += int(self.state is WorkerState.STARTING)
         self.deaths_in_row += int(not expected)
+        self.served.last_error = reason
         self.pid = self.room = self.batch = None
         delay_s = policy.delay_s(0 if expected else self.deaths_in_row, self.failed_starts)
         self.move(WorkerState.FAILED if delay_s is None else WorkerState.RESTARTING, reason)
         return delay_s
 
+    def leave(self) -> None:
+        """The process has ended because it was told to; nothing was in hand."""
+        self.pid = self.room = self.batch = None
+
     def finish_batch(self) -> None:
         self.batch = None
         self.deaths_in_row = 0
 
-    def snapshot(self, model: str, device: str) -> WorkerSnapshot:
+    def count(self, audio_s: float, compute_s: float, out_of_memory: int) -> None:
+        """What the finished batch was."""
+        self.served.audio_s += audio_s
+        self.served.compute_s += compute_s
+        self.served.batches += 1
+        self.served.out_of_memory += out_of_memory
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not serve as it should; empty while all is well."""
+        if self.state is WorkerState.FAILED:
+            return f"worker {self.id} has failed: {self.reason}"
+        if self.deaths_in_row >= _MANY_DEATHS:
+            return (
+                f"worker {self.id} ended {self.deaths_in_row} times in a row without finishing a"
+                f" batch, last: {self.served.last_error}"
+            )
+        return ""
+
+    def snapshot(self, model: str, device: str, credit_s: float = 0.0) -> WorkerSnapshot:
+        served = self.served
         return WorkerSnapshot(
             id=self.id,
             model=model,
@@ -127,4 +196,13 @@ class WorkerSlot:
             restarts=max(0, self.life - 1),
             busy=self.batch is not None,
             reason=self.reason,
+            pool=self.pool,
+            since_s=self.since_s,
+            in_flight=len(self.batch.segments) if self.batch else 0,
+            audio_s=served.audio_s,
+            compute_s=served.compute_s,
+            batches=served.batches,
+            credit_s=credit_s,
+            out_of_memory=served.out_of_memory,
+            last_error=served.last_error,
         )

@@ -37,7 +37,8 @@ async def _client_left(receive: Receive) -> None:
 
 async def _end(task: asyncio.Task[Any]) -> None:
     """Cancel and see it out, so that whatever the task holds is free before we go on."""
-    task.cancel()
-    await asyncio.wait({task})
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
     if not task.cancelled():
         task.exception()  # taken, so that asyncio does not report it as forgotten

@@ -91,6 +91,7 @@ class FileTranscriber:
             text=read_text_options(fields),
             timeout_s=self._settings.request_timeout_s,
             id=request_id_of(request),
+            client=request.client.host if request.client else "",
         )
 
 

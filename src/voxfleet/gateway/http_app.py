@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from voxfleet.errors import VoxfleetError
+from voxfleet.gateway.admin_api import AdminApi
 from voxfleet.gateway.api_schemas import GatewaySettings, SpeechService
 from voxfleet.gateway.asr_api import AsrApi
 from voxfleet.gateway.file_transcriber import FileTranscriber
@@ -23,6 +24,7 @@ from voxfleet.gateway.http_errors import (
 from voxfleet.gateway.openai_api import OpenAiApi
 from voxfleet.gateway.probes import Probes
 from voxfleet.gateway.request_edge import CrashAnswer, LingeringClose, RequestId
+from voxfleet.gateway.request_status_api import RequestStatusApi
 
 
 def create_app(service: SpeechService, settings: GatewaySettings) -> FastAPI:
@@ -39,6 +41,8 @@ def create_app(service: SpeechService, settings: GatewaySettings) -> FastAPI:
     transcriber = FileTranscriber(service, settings)
     app.include_router(OpenAiApi(service, transcriber, settings.started_at_s).router())
     app.include_router(AsrApi(transcriber).router())
+    app.include_router(AdminApi(service, settings).router())
+    app.include_router(RequestStatusApi(service).router())
     app.include_router(Probes(service, settings).router())
     app.add_api_route("/", index, methods=["GET"])
     _answer_errors(app)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import math
+import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -48,32 +49,59 @@ def _bind_fault(host: str, port: int, fault: OSError) -> str:
     return f"cannot listen on {host}:{port}: {fault.strerror}; pass --host and --port"
 
 
-def _stop_signals() -> tuple[signal.Signals, ...]:
-    """A closed terminal is a stop as well, unless we were told to outlive it (nohup)."""
-    stops = (signal.SIGINT, signal.SIGTERM)
-    outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return stops if outlives else (*stops, signal.SIGHUP)
+def _has_terminal() -> bool:
+    """Whether there is a terminal that we belong to; a closed one is none any more."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_hangup: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._on_hangup = on_hangup
+        self._had_terminal = _has_terminal()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         # uvicorn would raise the signal again after its own shutdown, in the middle of ours; and
         # the handlers stay until the loop closes, as one more signal would cut ours short
         loop = asyncio.get_running_loop()
-        for number in _stop_signals():
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop_or_force)
+        if self._had_terminal and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            # told to outlive its terminal (nohup)
+            self._had_terminal = False
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         yield
 
     def _stop_or_force(self) -> None:
         self.force_exit = self.should_exit
         self.should_exit = True
 
+    def _hang_up(self) -> None:
+        """A closed terminal is a stop; whoever sends the signal otherwise wants a reload."""
+        if self._had_terminal and not _has_terminal():
+            self._stop_or_force()
+        elif not self.should_exit:
+            self._on_hangup()
+
 
 class HttpServer:
-    """One uvicorn server; `serve` returns after a stop signal, when requests have ended."""
+    """One uvicorn server; `serve` returns after a stop signal, when requests have ended.
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, shutdown_grace_s: float) -> None:
+    `on_hangup` is called for a SIGHUP that is not a terminal's end.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        shutdown_grace_s: float,
+        on_hangup: Callable[[], object] = lambda: None,
+    ) -> None:
         self._listener = listener
         self._server = _Server(
             uvicorn.Config(
@@ -86,7 +114,8 @@ class HttpServer:
                 limit_concurrency=MAX_CONNECTIONS,
                 # whole seconds are all it takes; 0 ends requests at once
                 timeout_graceful_shutdown=math.ceil(shutdown_grace_s),
-            )
+            ),
+            on_hangup,
         )
 
     async def serve(self) -> None:

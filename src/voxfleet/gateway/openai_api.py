@@ -11,12 +11,17 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
+from voxfleet.core import Transcription
 from voxfleet.gateway.api_schemas import SpeechService, model_object
-from voxfleet.gateway.file_transcriber import FileTranscriber, find_model
+from voxfleet.gateway.file_transcriber import AnswerStyle, FileTranscriber, find_model
 from voxfleet.gateway.form_schema import openai_form
 from voxfleet.gateway.http_errors import warning_headers
 from voxfleet.gateway.openai_form import read_openai_style
-from voxfleet.transcribe.formats import render
+from voxfleet.transcribe.formats import Rendered, render
+
+#: segments that are written without a thread, which costs more than they do; beyond, the event
+#: loop would stand still: a second for ten hours of words
+_RENDERED_AT_ONCE = 32
 
 
 class OpenAiApi:
@@ -44,8 +49,7 @@ class OpenAiApi:
         transcription, style = await self._transcriber.transcribe(
             request, ("file",), read_openai_style
         )
-        # a second of work for ten hours of words: too long for the event loop
-        rendered = await asyncio.to_thread(render, transcription, style.format, style.granularities)
+        rendered = await _rendered(transcription, style)
         return Response(
             rendered.body,
             media_type=rendered.media_type,
@@ -60,3 +64,11 @@ class OpenAiApi:
     async def retrieve_model(self, model_id: str) -> JSONResponse:
         """One model, by its name or by any alias."""
         return JSONResponse(model_object(find_model(self._service, model_id), self._started_at_s))
+
+
+async def _rendered(transcription: Transcription, style: AnswerStyle) -> Rendered:
+    segments = sum(len(transcript.segments) for transcript in transcription.transcripts)
+    wanted = (transcription, style.format, style.granularities)
+    if segments <= _RENDERED_AT_ONCE:
+        return render(*wanted)
+    return await asyncio.to_thread(render, *wanted)

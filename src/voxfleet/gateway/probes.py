@@ -12,7 +12,12 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from voxfleet.errors import NotReadyError
-from voxfleet.gateway.api_schemas import GatewaySettings, JsonObject, SpeechService
+from voxfleet.gateway.api_schemas import (
+    GatewaySettings,
+    SpeechService,
+    degradations,
+    worker_counts,
+)
 from voxfleet.pool_contract import PoolSnapshot, WorkerState
 
 _RETRY_S = 5.0
@@ -28,16 +33,21 @@ def health_of(
     pools: Sequence[PoolSnapshot], ready: bool, text_pool: PoolSnapshot | None = None
 ) -> Health:
     """ok: all is there; starting: a model has yet to load; degraded: something was lost."""
-    waiting = [pool for pool in (*pools, text_pool) if pool and not pool.ready]
-    if not pools or any(_starts(pool) for pool in waiting):
+    seen = [pool for pool in (*pools, text_pool) if pool]
+    waiting = [pool for pool in seen if not pool.ready]
+    if any(pool.degraded for pool in seen) or not all(_starts(pool) for pool in waiting):
+        return Health.DEGRADED
+    if waiting or not pools:
         return Health.STARTING
-    return Health.OK if ready and not waiting else Health.DEGRADED
+    return Health.OK if ready else Health.DEGRADED
 
 
 def _starts(pool: PoolSnapshot) -> bool:
     """Still in its first start; a pool whose workers are being replaced has lost them."""
-    states = {worker.state for worker in pool.workers}
-    return not states or WorkerState.STARTING in states
+    lost = (WorkerState.FAILED, WorkerState.RESTARTING)
+    if any(worker.restarts or worker.state in lost for worker in pool.workers):
+        return False
+    return not pool.workers or any(w.state is WorkerState.STARTING for w in pool.workers)
 
 
 class Probes:
@@ -59,7 +69,7 @@ class Probes:
         queue = self._service.queue()
         models = [pool.model for pool in pools]
         text_pool = self._service.text_pool()
-        reason = self._service.reason() or _text_reason(text_pool)
+        reason = self._service.reason() or "; ".join(degradations(pools)) or _text_reason(text_pool)
         return JSONResponse(
             {
                 "status": health_of(pools, self._service.ready(), text_pool),
@@ -67,8 +77,8 @@ class Probes:
                 "version": self._version,
                 "model": next(iter(models), None),
                 "models": models,
-                "workers": _workers(pools),
-                **({"text_workers": _workers([text_pool])} if text_pool else {}),
+                "workers": worker_counts(worker for pool in pools for worker in pool.workers),
+                **({"text_workers": worker_counts(text_pool.workers)} if text_pool else {}),
                 "queue": {
                     "requests": queue.requests,
                     "waiting": queue.waiting,
@@ -93,12 +103,7 @@ class Probes:
 
 def _text_reason(pool: PoolSnapshot | None) -> str:
     """Why texts come without marks or digits now; empty when they do not, or need none."""
-    if pool is None or pool.ready:
+    if pool is None or (pool.ready and not pool.degraded):
         return ""
     reasons = [worker.reason for worker in pool.workers if worker.reason]
-    return f"text engines {pool.model}: {reasons[0] if reasons else 'not ready'}"
-
-
-def _workers(pools: Sequence[PoolSnapshot]) -> JsonObject:
-    states = [worker.state for pool in pools for worker in pool.workers]
-    return {"ready": states.count(WorkerState.READY), "all": len(states)}
+    return f"text engines {pool.model}: {pool.degraded or next(iter(reasons), 'not ready')}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from starlette.requests import Request
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from voxfleet.errors import (
     CancelledError,
@@ -101,7 +101,8 @@ class Uploads:
             parser.feed(chunk)
             if parser.pending_bytes >= _WRITE_BYTES:
                 await asyncio.to_thread(spool.write, parser.take_file_bytes())
-        await asyncio.to_thread(spool.write, parser.take_file_bytes())
+        if parser.pending_bytes:
+            await asyncio.to_thread(spool.write, parser.take_file_bytes())
         return parser.finish()
 
 
@@ -149,22 +150,75 @@ class _SpoolFile:
             left = left[os.write(self._descriptor, left) :]
 
 
+class _Patience:
+    """A limit for each of many waits of a task, with one timer for all: each its own costs more
+    than the chunk that comes. When it rings, it looks whether the present wait has had its time.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        #: when the present wait is over; None while nobody waits
+        self._ends_s: float | None = None
+        self._rang = False
+
+    async def wait(self, receive: Receive, limit_s: float) -> Message:
+        """What `receive` gives; raises TimeoutError as asyncio.timeout would."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can be waited in")
+        cancelled_before = task.cancelling()
+        self._ends_s = self._loop.time() + limit_s
+        if self._timer is None or self._timer.when() > self._ends_s:
+            self._set(self._ends_s, task)
+        try:
+            return await receive()
+        except asyncio.CancelledError as error:
+            # somebody else may have cancelled the task too, which then goes first
+            if self._rang and task.uncancel() <= cancelled_before:
+                raise TimeoutError from error
+            raise
+        finally:
+            self._ends_s = None
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _set(self, when_s: float, task: asyncio.Task[object]) -> None:
+        self.end()
+        self._timer = self._loop.call_at(when_s, self._ring, task)
+
+    def _ring(self, task: asyncio.Task[object]) -> None:
+        self._timer = None
+        if self._ends_s is None:
+            return
+        if self._loop.time() < self._ends_s:
+            self._set(self._ends_s, task)
+            return
+        self._rang = True
+        task.cancel()
+
+
 async def body_chunks(receive: Receive, pace: UploadPace) -> AsyncIterator[bytes]:
     """The request's body, piece by piece; raises when the client goes away or is too slow."""
     clock = asyncio.get_running_loop().time
+    patience = _Patience()
     more = True
-    while more:
-        waits_since_s = clock()
-        try:
-            async with asyncio.timeout(pace.left_s):
-                message = await receive()
-        except TimeoutError as error:
-            raise DeadlineError(pace.fault) from error
-        if message["type"] == "http.disconnect":
-            raise CancelledError("the client went away during the upload")
-        chunk = message.get("body", b"")
-        more = message.get("more_body", False)
-        pace.came(len(chunk), clock() - waits_since_s)
-        yield chunk
-        if more and not pace.left_s:
-            raise DeadlineError(pace.fault)
+    try:
+        while more:
+            waits_since_s = clock()
+            try:
+                message = await patience.wait(receive, pace.left_s)
+            except TimeoutError as error:
+                raise DeadlineError(pace.fault) from error
+            if message["type"] == "http.disconnect":
+                raise CancelledError("the client went away during the upload")
+            chunk = message.get("body", b"")
+            more = message.get("more_body", False)
+            pace.came(len(chunk), clock() - waits_since_s)
+            yield chunk
+            if more and not pace.left_s:
+                raise DeadlineError(pace.fault)
+    finally:
+        patience.end()

@@ -180,6 +180,7 @@ class MediaFile:
             message.start_s,
             message.sample_count,
             message.channel,
+            digest=message.digest,
         )
         self._received = message.index + 1
         self._unread.append(segment)

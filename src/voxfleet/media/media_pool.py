@@ -23,7 +23,7 @@ from voxfleet.media.media_settings import MediaSettings
 from voxfleet.media.media_starts import Starts
 from voxfleet.media.media_supervisor import MediaSupervisor
 from voxfleet.media.outbox import Outbox
-from voxfleet.media.spool import new_file_id, prepare
+from voxfleet.media.spool import new_file_id, prepare, remove_empty
 from voxfleet.wire.channel import Hub
 from voxfleet.wire.messages import (
     CloseFile,
@@ -173,7 +173,9 @@ class MediaPool:
             self._outbox.put(holder.name, CloseFile(file.id))
         # ends: the watch kills a process that does not answer
         await file.unheld()
-        await _remove_folder(file)
+        # mostly its segments have been read, and so removed: then no thread is needed
+        if not remove_empty(self._spool_dir / file.id):
+            await _remove_folder(file)
         self._files.pop(file.id, None)
 
     def _holder(self, file: MediaFile) -> MediaChild | None:

@@ -34,6 +34,17 @@ def prepare(spool_dir: Path) -> None:
         ) from fault
 
 
+def remove_empty(folder: Path) -> bool:
+    """Remove a folder that holds nothing, in no time; False when there is more to be done."""
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def remove(path: Path) -> None:
     """Remove a folder and all in it, or a file, if it is there."""
     while path.is_dir():

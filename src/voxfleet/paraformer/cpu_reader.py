@@ -7,7 +7,7 @@ words and no text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,11 +20,14 @@ from voxfleet.paraformer.track import FiringCurve, Track, frame_curve, track_of,
 
 
 class CpuReader:
-    """`threads` are the cores this process may keep busy."""
+    """`threads` are the cores this process may keep busy; `tick` is called after each item."""
 
-    def __init__(self, network: ParaformerNetwork, threads: int) -> None:
+    def __init__(
+        self, network: ParaformerNetwork, threads: int, tick: Callable[[], None] = lambda: None
+    ) -> None:
         self._network = network
         self._threads = threads
+        self._tick = tick
         self._pool = ThreadPoolExecutor(threads, "paraformer")
 
     def read(self, frames: Tensor, lengths: Sequence[int], words: BatchWords | None) -> list[Track]:
@@ -36,7 +39,9 @@ class CpuReader:
 
         def one(place: int) -> Track:
             alone = frames[place : place + 1, : lengths[place]]
-            return self._read(alone, _own(words, place), threads)
+            track = self._read(alone, _own(words, place), threads)
+            self._tick()
+            return track
 
         tracks = dict(zip(order, self._pool.map(one, order), strict=True))
         return [tracks[place] for place in range(len(lengths))]

@@ -1,18 +1,27 @@
-"""Running out of a device's memory as an error that says what did not fit; and how much is free.
+"""What a device cannot do, as errors that say it: no memory for a batch, or no computing any more.
 
-Knows no model and no request.
+And how much memory is free. Knows no model and no request.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
+from voxfleet.errors import DeviceFaultError
+
 #: as PyTorch says it of a GPU, and of a CPU
 _TRIED = re.compile(r"[Tt]ried to allocate ([0-9.]+ ?(?:[KMGT]?i?B|bytes))")
-_CPU_FAULT = "DefaultCPUAllocator"
+#: of a CPU; of CUDA itself, below PyTorch's own allocator; of its libraries' work space
+_MEMORY_FAULTS = (
+    "DefaultCPUAllocator",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 class DeviceMemoryError(MemoryError):
@@ -21,7 +30,33 @@ class DeviceMemoryError(MemoryError):
 
 def is_memory_fault(fault: RuntimeError) -> bool:
     """PyTorch has a class of its own for a GPU's memory only."""
-    return isinstance(fault, torch.OutOfMemoryError) or _CPU_FAULT in str(fault)
+    said = str(fault)
+    return isinstance(fault, torch.OutOfMemoryError) or any(mark in said for mark in _MEMORY_FAULTS)
+
+
+@contextmanager
+def device_faults(device: torch.device) -> Iterator[None]:
+    """Whatever fails in here because the device is lost to this process is a DeviceFaultError.
+
+    An illegal access, a failed assertion, a lost MPS server: after these CUDA answers every call
+    with the same error. So it is asked, rather than the error's words: a kernel that was refused
+    (a bad shape, no code for this card) also says "CUDA error", and harms nobody else.
+    """
+    try:
+        yield
+    except RuntimeError as fault:
+        if device.type == "cuda" and not is_memory_fault(fault) and _is_lost(device):
+            said = " ".join(str(fault).split())
+            raise DeviceFaultError(f"{device}: {said}; the process starts anew") from fault
+        raise
+
+
+def _is_lost(device: torch.device) -> bool:
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return True
+    return False
 
 
 def memory_error(
@@ -43,4 +78,7 @@ def release(device: torch.device) -> None:
 
 
 def free_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0]
+    """What this process may still take, of what nobody has taken."""
+    free, total = torch.cuda.mem_get_info(device)
+    allowed = int(torch.cuda.get_per_process_memory_fraction(device) * total)
+    return max(0, min(free, allowed - torch.cuda.memory_reserved(device)))

@@ -5,6 +5,7 @@ Knows no request; raises StartError for all that can be wrong with folder, devic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import torch
 
 from voxfleet.errors import StartError
 from voxfleet.paraformer.batch_reader import BatchReader
-from voxfleet.paraformer.checkpoint import load_network, read_checkpoint
+from voxfleet.paraformer.checkpoint import Checkpoint, load_network, read_checkpoint
 from voxfleet.paraformer.cpu_reader import CpuReader
+from voxfleet.paraformer.device_memory import device_faults
 from voxfleet.paraformer.network import ParaformerNetwork
 from voxfleet.paraformer.precision import (
     DeviceAbility,
@@ -30,13 +32,45 @@ class LoadedModel:
     recogniser: Recogniser
     precision: Precision
     memory_mb: int
+    device: torch.device
     #: what a GPU must be warmed up with before it serves
     batch_reader: BatchReader | None = None
 
+    def warm_up(self) -> None:
+        """What only the device needs; a first batch is for the caller to try."""
+        if self.batch_reader is not None:
+            with device_faults(self.device):
+                self.batch_reader.warm_up()
 
-def load_recogniser(folder: Path, device: str, precision: str, threads: int) -> LoadedModel:
+
+def load_recogniser(
+    folder: Path,
+    device: str,
+    precision: str,
+    threads: int,
+    *,
+    memory_fraction: float = 0.0,
+    tick: Callable[[], None] = lambda: None,
+) -> LoadedModel:
+    """`memory_fraction` is the share of a GPU that this process may take, 0 all of it.
+
+    `tick` is called after every item that a CPU has read; a GPU has all of a batch at once.
+    """
     checkpoint = read_checkpoint(folder)
     target = _device(device)
+    with device_faults(target):
+        if target.type == "cuda" and memory_fraction > 0:
+            torch.cuda.set_per_process_memory_fraction(memory_fraction, target)
+        return _put_together(checkpoint, target, precision, threads, tick)
+
+
+def _put_together(
+    checkpoint: Checkpoint,
+    target: torch.device,
+    precision: str,
+    threads: int,
+    tick: Callable[[], None],
+) -> LoadedModel:
     network = load_network(checkpoint)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     chosen = choose_precision(precision, ability_of(target), parameters)
@@ -47,12 +81,13 @@ def load_recogniser(folder: Path, device: str, precision: str, threads: int) -> 
     if target.type == "cpu":
         # of this thread, which computes features and hotwords; the reader's threads have their own
         torch.set_num_threads(threads)
-        recogniser = Recogniser(checkpoint, network, CpuReader(network, threads))
-        return LoadedModel(recogniser, chosen, memory_mb)
+        recogniser = Recogniser(checkpoint, network, CpuReader(network, threads, tick))
+        return LoadedModel(recogniser, chosen, memory_mb, target)
     torch.cuda.set_device(target)
     set_cuda_rules(chosen)
     reader = BatchReader(network, target, graphs=True)
-    return LoadedModel(Recogniser(checkpoint, network, reader), chosen, memory_mb, reader)
+    recogniser = Recogniser(checkpoint, network, reader)
+    return LoadedModel(recogniser, chosen, memory_mb, target, reader)
 
 
 def ability_of(device: torch.device) -> DeviceAbility:

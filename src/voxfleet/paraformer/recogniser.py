@@ -16,7 +16,12 @@ from torch import Tensor
 
 from voxfleet.core import SAMPLE_RATE_HZ, Word
 from voxfleet.paraformer.checkpoint import Checkpoint
-from voxfleet.paraformer.device_memory import is_memory_fault, memory_error, release
+from voxfleet.paraformer.device_memory import (
+    device_faults,
+    is_memory_fault,
+    memory_error,
+    release,
+)
 from voxfleet.paraformer.features import FeatureExtractor, frame_count
 from voxfleet.paraformer.hotwords import HotwordEmbedder, HotwordTokenizer, read_seg_dict
 from voxfleet.paraformer.network import ParaformerNetwork
@@ -77,7 +82,8 @@ class Recogniser:
     def recognise(self, batch: Sequence[Utterance]) -> list[Recognised]:
         """One answer per utterance, in order; one too short for a frame is silent.
 
-        Raises DeviceMemoryError where the whole batch does not fit.
+        Raises DeviceMemoryError where the whole batch does not fit, and DeviceFaultError where the
+        device computes nothing any more.
         """
         heard = [place for place, item in enumerate(batch) if frame_count(len(item.samples))]
         answers = [Recognised("", (), ())] * len(batch)
@@ -89,7 +95,8 @@ class Recogniser:
 
     def _within_memory(self, batch: Sequence[Utterance]) -> list[Recognised]:
         try:
-            return self._recognise(batch)
+            with device_faults(self._device):
+                return self._recognise(batch)
         except RuntimeError as fault:
             if not is_memory_fault(fault):
                 raise

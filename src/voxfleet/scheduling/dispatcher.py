@@ -8,24 +8,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 
 from voxfleet.core import Batch, Hypothesis, SpooledSegment, WorkClass
-from voxfleet.errors import NotReadyError, RecognitionError, VoxfleetError, WorkerLostError
+from voxfleet.errors import (
+    DeadlineError,
+    NotReadyError,
+    PoisonError,
+    RecognitionError,
+    VoxfleetError,
+    WorkerLostError,
+)
 from voxfleet.pool_contract import BatchResult, Room, WorkerPool
-from voxfleet.scheduling.queue import SegmentQueue, Ticket, after_loss
+from voxfleet.scheduling.batcher import budget_s
+from voxfleet.scheduling.quarantine import Quarantine, quarantine_key
+from voxfleet.scheduling.queue import SegmentQueue
+from voxfleet.scheduling.retries import Ticket, after_loss
 
 _log = logging.getLogger(__name__)
+#: somebody who spoke live so long ago may go on any moment
+REALTIME_LINGERS_S = 10.0
 
 
 class Dispatcher:
-    def __init__(self, pool: WorkerPool) -> None:
+    """`realtime_goal_s` is within what live speech is to be answered."""
+
+    def __init__(self, pool: WorkerPool, realtime_goal_s: float = 0.5) -> None:
         self._pool = pool
+        self._realtime_goal_s = realtime_goal_s
         self._queue = SegmentQueue()
+        self._quarantine = Quarantine()
         self._answers: dict[str, asyncio.Future[Hypothesis]] = {}
         self._arrived = asyncio.Event()
         self._batches: set[asyncio.Task[None]] = set()
         self._batch_ids = count(1)
+        self._live_sessions = 0
+        self._live_until_s = -math.inf
         self._loop: asyncio.Task[None] | None = None
         self._refusal = "the dispatcher has not been started yet; try again later"
 
@@ -42,6 +63,10 @@ class Dispatcher:
     def waiting_s(self) -> float:
         return self._queue.waiting_s
 
+    def place(self, segment_id: str) -> int | None:
+        """About how many segments go before it; None when it does not wait."""
+        return self._queue.place(segment_id)
+
     def start(self) -> None:
         self._refusal = ""
         self._loop = asyncio.create_task(self._dispatch(), name="dispatcher")
@@ -56,19 +81,58 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._refuse_all()
 
-    async def recognise(self, segment: SpooledSegment, work_class: WorkClass) -> Hypothesis:
-        """Wait for the segment's text. Cancelling the caller takes the segment out of the queue."""
+    async def finish(self) -> None:
+        """Take nothing new; what waits and what is in work is answered, then it stops."""
+        self._refusal = "the model is not served any more; name another one"
+        answers = list(self._answers.values())
+        if answers:
+            await asyncio.wait(answers)
+        await self.stop()
+
+    @contextmanager
+    def live_session(self) -> Iterator[None]:
+        """While one is open, no batch of others blocks a worker for long."""
+        self._live_sessions += 1
+        try:
+            yield
+        finally:
+            self._live_sessions -= 1
+
+    async def recognise(
+        self,
+        segment: SpooledSegment,
+        work_class: WorkClass,
+        client: str = "",
+        deadline_s: float = math.inf,
+    ) -> Hypothesis:
+        """Wait for the segment's text. Cancelling the caller takes the segment out of the queue.
+
+        `deadline_s` is by the event loop's clock.
+        """
         if self._refusal:
             raise NotReadyError(self._refusal)
-        answer: asyncio.Future[Hypothesis] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        self._refuse_poison(segment, now_s)
+        if work_class is WorkClass.REALTIME:
+            self._live_until_s = now_s + REALTIME_LINGERS_S
+        answer: asyncio.Future[Hypothesis] = loop.create_future()
         self._answers[segment.id] = answer
-        self._queue.add(Ticket(segment, work_class))
+        self._queue.add(Ticket(segment, work_class, client, deadline_s))
         self._arrived.set()
         try:
             return await answer
         finally:
             self._queue.cancel(segment.id)
             del self._answers[segment.id]
+
+    def _refuse_poison(self, segment: SpooledSegment, now_s: float) -> None:
+        key = quarantine_key(segment)
+        if key and self._quarantine.holds(key, now_s):
+            raise PoisonError(
+                f"the sound at {segment.start_s:.1f} s has ended the model's process before and is"
+                " not tried again for a while; leave that part out"
+            )
 
     def _notice(self, loop: asyncio.Task[None]) -> None:
         """A loop that fails lets nobody wait for it: not who is here, not who comes later."""
@@ -100,7 +164,11 @@ class Dispatcher:
             self._send(room)
 
     def _send(self, room: Room) -> None:
-        tickets = self._queue.take(room.credit_s)
+        now_s = asyncio.get_running_loop().time()
+        late = self._queue.expire(now_s)
+        self._fail(late, DeadlineError("the time allowed passed while it waited for a worker"))
+        live = self._live_sessions > 0 or now_s < self._live_until_s
+        tickets = self._queue.take(budget_s(room.credit_s, room.pace, live, self._realtime_goal_s))
         if not tickets:
             # whoever waited has gone away while the room was awaited
             self._pool.release(room)
@@ -138,22 +206,20 @@ class Dispatcher:
             if waiter and not waiter.done():
                 waiter.set_result(answer)
 
-    def _fail(self, tickets: list[Ticket], fault: VoxfleetError) -> None:
+    def _fail(self, tickets: Sequence[Ticket], fault: VoxfleetError) -> None:
         for ticket in tickets:
             waiter = self._answers.get(ticket.segment.id)
             if waiter and not waiter.done():
                 waiter.set_exception(fault)
 
     def _try_again(self, tickets: list[Ticket], worker_id: str, loss: WorkerLostError) -> None:
-        again: list[Ticket] = []
-        for ticket in tickets:
-            if ticket.segment.id not in self._answers:
-                continue
-            verdict = after_loss(ticket, worker_id, alone=len(tickets) == 1, loss=loss)
-            if isinstance(verdict, Ticket):
-                again.append(verdict)
-            else:
-                self._fail([ticket], verdict)
-        self._queue.add_first(again)
-        if again:
-            self._arrived.set()
+        aftermath = after_loss(tickets, worker_id, loss)
+        for ticket, fault in aftermath.failed:
+            if isinstance(fault, PoisonError):
+                now_s = asyncio.get_running_loop().time()
+                self._quarantine.add(quarantine_key(ticket.segment), now_s)
+            self._fail([ticket], fault)
+        # who has gone away is not tried for
+        wanted = [[t for t in group if t.segment.id in self._answers] for group in aftermath.again]
+        self._queue.put_back(wanted)
+        self._arrived.set()

@@ -1,118 +1,181 @@
-"""Segments that wait for a worker, and which of them travel together. Pure: no clock, no await.
+"""Segments that wait for a worker, and which of them travel next. Pure: no clock, no await.
 
-Knows nothing of workers but the padded seconds on offer. A segment whose batch died once before
-travels alone afterwards, so that it can be told from its neighbours which of them kills.
+Knows nothing of workers but the padded seconds on offer. What was lost with a worker goes first,
+in the groups it comes back in; then classes in their order, batch work with a share of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
 
-from voxfleet.core import SpooledSegment, WorkClass, padded_duration_s
-from voxfleet.errors import RecognitionError, VoxfleetError, WorkerLostError
-
-#: worker deaths after which a segment is given up, whoever was to blame
-MAX_LOSSES = 5
-#: deaths of workers that held nothing else and died of it: then the segment itself is to blame
-MAX_SOLO_LOSSES = 2
+from voxfleet.core import SAMPLE_RATE_HZ, WorkClass, padded_duration_s
+from voxfleet.scheduling.class_line import ClassLine
+from voxfleet.scheduling.fair_share import BATCH_SHARE, GuaranteedShare
+from voxfleet.scheduling.retries import Ticket
 
 _PRECEDENCE = tuple(WorkClass)
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """One waiting segment, its class, and what has happened to it so far."""
-
-    segment: SpooledSegment
-    work_class: WorkClass
-    losses: int = 0
-    solo_losses: int = 0
-    avoid: frozenset[str] = frozenset()
-
-    @property
-    def suspect(self) -> bool:
-        return self.losses > 0
-
-
-def after_loss(
-    ticket: Ticket, worker_id: str, *, alone: bool, loss: WorkerLostError
-) -> Ticket | VoxfleetError:
-    """What becomes of a segment whose worker died: another try, or the error it ends with."""
-    solo_losses = ticket.solo_losses + int(alone and loss.blames_work)
-    if solo_losses >= MAX_SOLO_LOSSES:
-        return RecognitionError(
-            f"the sound at {ticket.segment.start_s:.1f} s ended the model's process"
-            f" {solo_losses} times; leave that part out"
-        )
-    if ticket.losses + 1 >= MAX_LOSSES:
-        return loss
-    return replace(
-        ticket,
-        losses=ticket.losses + 1,
-        solo_losses=solo_losses,
-        avoid=ticket.avoid | {worker_id},
-    )
+#: how many segments of other classes may go before each of batch work
+_OTHERS_PER_BATCH = round((1 - BATCH_SHARE) / BATCH_SHARE)
 
 
 class SegmentQueue:
-    """First in, first out within a class; classes in the order of WorkClass."""
+    """`length_ratio` is how unlike the head's length a companion's may be."""
 
     def __init__(self, length_ratio: float = 2.0) -> None:
-        #: a batch is padded to its longest segment: one this much shorter wastes the difference
-        self._length_ratio = length_ratio
-        self._waiting: dict[str, Ticket] = {}
+        self._lines = {each: ClassLine(length_ratio) for each in _PRECEDENCE}
+        self._batch_share = GuaranteedShare()
+        #: what came back, by group, in the order of return
+        self._groups: dict[int, dict[int, Ticket]] = {}
+        #: where a ticket is: its number and its group, 0 for none
+        self._places: dict[str, tuple[int, int]] = {}
+        self._tickets: dict[int, Ticket] = {}
+        #: (deadline, number) of all that have one
+        self._deadlines: list[tuple[float, int]] = []
+        self._waiting_samples = 0
+        self._waiting_of: Counter[WorkClass] = Counter()
+        self._numbers = count(1)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._places)
 
     @property
     def waiting_s(self) -> float:
-        return sum(ticket.segment.duration_s for ticket in self._waiting.values())
+        return self._waiting_samples / SAMPLE_RATE_HZ
+
+    def waiting_of(self, work_class: WorkClass) -> int:
+        return self._waiting_of[work_class]
 
     def add(self, ticket: Ticket) -> None:
-        self._waiting[ticket.segment.id] = ticket
+        number = self._note(ticket, 0)
+        self._lines[ticket.work_class].add(number, ticket)
 
-    def add_first(self, tickets: list[Ticket]) -> None:
-        """Take back what was in work when its worker died: it has waited already."""
-        self._waiting = {ticket.segment.id: ticket for ticket in tickets} | self._waiting
+    def put_back(self, groups: Sequence[Sequence[Ticket]]) -> None:
+        """Groups go before all others, each as one batch exactly: they have waited already."""
+        for tickets in groups:
+            group = next(self._numbers)
+            members = {self._note(ticket, group): ticket for ticket in tickets}
+            if members:
+                self._groups[group] = members
 
     def cancel(self, segment_id: str) -> None:
-        self._waiting.pop(segment_id, None)
+        if segment_id in self._places:
+            self._remove(segment_id)
 
     def head(self) -> Ticket | None:
-        for work_class in _PRECEDENCE:
-            for ticket in self._waiting.values():
-                if ticket.work_class is work_class:
-                    return ticket
-        return None
+        """The first of the next batch; it names the workers to avoid."""
+        if self._groups:
+            return next(iter(self._first_group().values()))
+        work_class = self._next_class()
+        return self._lines[work_class].head() if work_class else None
 
-    def take(self, credit_s: float) -> list[Ticket]:
-        """The head and what fits beside it; the head travels even where it exceeds the credit."""
-        head = self.head()
-        if head is None:
+    def take(self, budget_s: float) -> list[Ticket]:
+        """The next batch; a group, and a head of any length, may exceed the budget."""
+        if self._groups:
+            members = self._first_group()
+            del self._groups[next(iter(self._groups))]
+            return self._gone(list(members.values()))
+        work_class = self._next_class()
+        if work_class is None:
             return []
-        batch = [head]
-        if not head.suspect:
-            for ticket in self._neighbours(head):
-                if padded_duration_s([t.segment for t in (*batch, ticket)]) <= credit_s:
-                    batch.append(ticket)
-        for ticket in batch:
-            del self._waiting[ticket.segment.id]
-        return batch
+        tickets = self._lines[work_class].take(budget_s)
+        self._account(work_class, padded_duration_s([ticket.segment for ticket in tickets]))
+        return self._gone(tickets)
 
     def take_all(self) -> list[Ticket]:
-        everything = list(self._waiting.values())
-        self._waiting.clear()
+        everything = list(self._tickets.values())
+        for ticket in everything:
+            self._remove(ticket.segment.id)
         return everything
 
-    def _neighbours(self, head: Ticket) -> list[Ticket]:
-        shortest = head.segment.duration_s / self._length_ratio
-        longest = head.segment.duration_s * self._length_ratio
-        return [
-            ticket
-            for ticket in self._waiting.values()
-            if ticket is not head
-            and ticket.work_class is head.work_class
-            and not ticket.suspect
-            and shortest <= ticket.segment.duration_s <= longest
-        ]
+    def expire(self, now_s: float) -> list[Ticket]:
+        """Take out those whose deadline has passed, the longest past first."""
+        passed = self._deadlines[: bisect_left(self._deadlines, (now_s, math.inf))]
+        return [self._remove(self._tickets[number].segment.id) for _, number in passed]
+
+    def place(self, segment_id: str) -> int | None:
+        """About how many segments go before this one; 0 is next, None is not waiting."""
+        if segment_id not in self._places:
+            return None
+        number, group = self._places[segment_id]
+        head = self.head()
+        if head is not None and head.segment.id == segment_id:
+            return 0
+        if group:
+            return self._before_group(group) + list(self._groups[group]).index(number)
+        return self._before_group(None) + self._before_in_lines(number)
+
+    def _before_group(self, group: int | None) -> int:
+        """How many are in the groups before that one; before None are all."""
+        before = 0
+        for each, members in self._groups.items():
+            if each == group:
+                break
+            before += len(members)
+        return before
+
+    def _before_in_lines(self, number: int) -> int:
+        work_class = self._tickets[number].work_class
+        own = self._lines[work_class].before(number)
+        higher = _PRECEDENCE[: _PRECEDENCE.index(work_class)]
+        others = sum(len(self._lines[each]) for each in higher)
+        if work_class is WorkClass.BATCH:
+            others = min(others, _OTHERS_PER_BATCH * (own + 1))
+        return own + others
+
+    def _first_group(self) -> dict[int, Ticket]:
+        return next(iter(self._groups.values()))
+
+    def _next_class(self) -> WorkClass | None:
+        if self._lines[WorkClass.BATCH] and self._batch_share.due:
+            return WorkClass.BATCH
+        return next((each for each in _PRECEDENCE if self._lines[each]), None)
+
+    def _account(self, work_class: WorkClass, padded_s: float) -> None:
+        """Batch work that travels while nobody else waits takes nothing from anybody."""
+        if work_class is not WorkClass.BATCH:
+            self._batch_share.passed_over(padded_s)
+        elif any(self._lines[each] for each in _PRECEDENCE if each is not WorkClass.BATCH):
+            self._batch_share.served(padded_s)
+        if not self._lines[WorkClass.BATCH]:
+            self._batch_share.nobody_waits()
+
+    def _note(self, ticket: Ticket, group: int) -> int:
+        if ticket.segment.id in self._places:
+            raise ValueError(f"segment {ticket.segment.id} waits already")
+        number = next(self._numbers)
+        self._places[ticket.segment.id] = (number, group)
+        self._tickets[number] = ticket
+        if ticket.deadline_s < math.inf:
+            insort(self._deadlines, (ticket.deadline_s, number))
+        self._waiting_samples += ticket.segment.sample_count
+        self._waiting_of[ticket.work_class] += 1
+        return number
+
+    def _remove(self, segment_id: str) -> Ticket:
+        number, group = self._places[segment_id]
+        ticket = self._tickets[number]
+        if not group:
+            self._lines[ticket.work_class].remove(number)
+            if not self._lines[WorkClass.BATCH]:
+                self._batch_share.nobody_waits()
+        else:
+            del self._groups[group][number]
+            if not self._groups[group]:
+                del self._groups[group]
+        self._gone([ticket])
+        return ticket
+
+    def _gone(self, tickets: list[Ticket]) -> list[Ticket]:
+        """Forget what has left its line or group."""
+        for ticket in tickets:
+            number, _ = self._places.pop(ticket.segment.id)
+            del self._tickets[number]
+            if ticket.deadline_s < math.inf:
+                del self._deadlines[bisect_left(self._deadlines, (ticket.deadline_s, number))]
+            self._waiting_samples -= ticket.segment.sample_count
+            self._waiting_of[ticket.work_class] -= 1
+        return tickets

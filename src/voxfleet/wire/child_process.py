@@ -69,10 +69,12 @@ class ChildProcess:
         *,
         env: Mapping[str, str] | None = None,
         log_path: Path | None = None,
+        cores: Sequence[int] = (),
     ) -> ChildProcess:
         """Run `python -m module arguments…`; its output goes to `log_path`, else to our stderr.
 
-        `env` is added to our own environment and so holds before the child's first import.
+        `env` is added to our own environment and so holds before the child's first import; so do
+        `cores`, the only ones it may run on where any are named.
         """
         environment = {**os.environ, **(env or {}), _PARENT_PID_VARIABLE: str(os.getpid())}
         with ExitStack() as stack:
@@ -92,6 +94,7 @@ class ChildProcess:
                 env=environment,
                 start_new_session=True,
             )
+        _pin(process.pid, cores)
         return cls(process)
 
     @property
@@ -132,3 +135,14 @@ class ChildProcess:
             os.killpg(self.pid, number)
         except ProcessLookupError:
             return
+
+
+def _pin(pid: int, cores: Sequence[int]) -> None:
+    """Before the interpreter has come to any import: threads made later inherit it."""
+    if not cores or not hasattr(os, "sched_setaffinity"):
+        return
+    try:
+        os.sched_setaffinity(pid, cores)
+    except ProcessLookupError:
+        # gone already: whoever waits for it hears how
+        return

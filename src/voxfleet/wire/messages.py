@@ -65,9 +65,12 @@ class WorkerReady(Message, frozen=True):
 
 
 class Recognised(Message, frozen=True):
+    """`out_of_memory` counts how often the device had no room for the batch or a part of it."""
+
     batch_id: str
     answers: tuple[Answer, ...]
     compute_s: float
+    out_of_memory: int = 0
 
 
 # -- received by a text worker ----------------------------------------------------------------
@@ -156,7 +159,10 @@ class SliceBegun(Message, frozen=True):
 
 
 class SegmentCut(Message, frozen=True):
-    """`index` counts from 0 through all channels; `decoded_s` is how far the decoder has come."""
+    """`index` counts from 0 through all channels; `decoded_s` is how far the decoder has come.
+
+    `digest` is that of the sound, equal for equal sound.
+    """
 
     file_id: str
     index: int
@@ -165,6 +171,7 @@ class SegmentCut(Message, frozen=True):
     sample_count: int
     path: str
     decoded_s: float
+    digest: str
 
 
 class SliceEnded(Message, frozen=True):
@@ -194,6 +201,12 @@ class Stop(Message, frozen=True):
 # -- received from any child ------------------------------------------------------------------
 
 
+class Heartbeat(Message, frozen=True):
+    """The process lives; `progress` grows with every piece of work that gets done."""
+
+    progress: int
+
+
 class StartFailed(Message, frozen=True):
     """The child cannot serve and will end by itself."""
 
@@ -213,5 +226,6 @@ FromChild = (
     | SliceEnded
     | FileFinished
     | FileFailed
+    | Heartbeat
     | StartFailed
 )

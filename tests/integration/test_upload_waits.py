@@ -1,0 +1,113 @@
+"""How long a client is waited for during its upload, on a real loop with short limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import httpx
+import pytest
+from starlette.types import Message, Receive
+
+from tests.integration.standin_service import TRANSCRIBE, StandInService
+from voxfleet.errors import DeadlineError
+from voxfleet.gateway.upload_pace import UploadPace
+from voxfleet.gateway.uploads import _SpoolFile, body_chunks
+
+WINDOW_S = 0.1
+LIMIT_S = 10.0
+
+
+def chunk(body: bytes, *, more: bool = True) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def client_of(messages: Iterable[Message]) -> Receive:
+    """A client that sends these at once, and then nothing for ever."""
+    left = iter(messages)
+
+    async def receive() -> Message:
+        for message in left:
+            return message
+        silence: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await silence
+
+    return receive
+
+
+async def read(receive: Receive, pace: UploadPace, pause_s: float = 0.0) -> int:
+    size = 0
+    async for piece in body_chunks(receive, pace):
+        size += len(piece)
+        await asyncio.sleep(pause_s)
+    return size
+
+
+async def test_who_sends_nothing_more_is_given_up_after_the_window() -> None:
+    reading = read(client_of([chunk(b"x"), chunk(b"y")]), UploadPace(WINDOW_S, 1000))
+    with pytest.raises(DeadlineError, match=r"too slow: 2 bytes came in 0\.1 s"):
+        await asyncio.wait_for(reading, LIMIT_S)
+
+
+async def test_the_reader_s_own_time_is_not_the_client_s() -> None:
+    messages = [chunk(b"x"), chunk(b"y"), chunk(b"z", more=False)]
+    reading = read(client_of(messages), UploadPace(WINDOW_S, 1000), pause_s=1.5 * WINDOW_S)
+    assert await asyncio.wait_for(reading, LIMIT_S) == 3
+
+
+async def test_silence_after_a_slow_reader_is_still_seen() -> None:
+    # the timer rings while nobody waits, and is needed again
+    reading = read(client_of([chunk(b"x")]), UploadPace(WINDOW_S, 1000), pause_s=1.5 * WINDOW_S)
+    with pytest.raises(DeadlineError):
+        await asyncio.wait_for(reading, LIMIT_S)
+
+
+async def test_a_cancelled_reader_is_cancelled_and_not_late() -> None:
+    reading = asyncio.create_task(read(client_of([chunk(b"x")]), UploadPace(LIMIT_S, 1000)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(reading, LIMIT_S)
+
+
+async def test_a_task_goes_on_after_its_client_was_too_slow() -> None:
+    async def twice() -> int:
+        with pytest.raises(DeadlineError):
+            await read(client_of([]), UploadPace(WINDOW_S, 1000))
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    assert await asyncio.wait_for(asyncio.create_task(twice()), LIMIT_S) == 0
+
+
+async def test_many_chunks_need_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    armed: list[float] = []
+    call_at = loop.call_at
+
+    def noting(when: float, call: Callable[..., object], *args: object) -> asyncio.TimerHandle:
+        armed.append(when)
+        return call_at(when, call, *args)
+
+    monkeypatch.setattr(loop, "call_at", noting)
+    messages = [chunk(b"x")] * 100 + [chunk(b"", more=False)]
+    assert await read(client_of(messages), UploadPace(LIMIT_S, 1.0)) == 100
+    assert len(armed) == 1
+
+
+async def test_what_is_written_already_wakes_no_thread(
+    client: httpx.AsyncClient, service: StandInService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    write = _SpoolFile.write
+
+    def noting(spool: _SpoolFile, data: bytearray) -> None:
+        sizes.append(len(data))
+        write(spool, data)
+
+    monkeypatch.setattr(_SpoolFile, "write", noting)
+    files = {"file": ("a.wav", bytes(1_000_000))}
+    assert (await client.post(TRANSCRIBE, files=files)).status_code == 200
+    assert sizes == [1_000_000]
