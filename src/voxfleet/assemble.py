@@ -14,6 +14,8 @@ from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
+import uvloop
+
 from voxfleet.config import Settings
 from voxfleet.core import EngineInfo
 from voxfleet.errors import PlanError, StartError, VoxfleetError
@@ -29,6 +31,7 @@ from voxfleet.gateway.http_app import create_app
 from voxfleet.gateway.http_server import HttpServer, bind
 from voxfleet.media.media_pool import MediaPool
 from voxfleet.observe.data_dir import DataDir, open_data_dir, open_scratch_dir
+from voxfleet.observe.heap import keep_freed_memory
 from voxfleet.observe.logs import configure_logging
 from voxfleet.part_settings import (
     BUNDLED_MODEL,
@@ -56,11 +59,14 @@ def run_server(settings: Settings, announce: Callable[[str], None], read: ReadSe
     `read` gives the settings as they are now, for a reload.
     """
     configure_logging(settings.log.level, settings.log.format)
+    keep_freed_memory()
     pool_orders(settings)
     with open_data_dir(settings.data_dir) as folder:
         # the port before the model: a busy port is known at once, a model takes its time
         listener = bind(settings.server.host, settings.server.port)
-        asyncio.run(_serve(settings, folder, listener, announce, read))
+        # asyncio's loop written in C: sockets and callbacks cost much less
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, folder, listener, announce, read))
 
 
 def _told_of_found_model(settings: Settings, fault: StartError) -> StartError:

@@ -18,7 +18,7 @@ from voxfleet.engines.catalog import EngineOptions, is_folder, require_engine
 from voxfleet.engines.fake_options import FakeOptions
 from voxfleet.engines.memory_need import CUDA_CONTEXT_MB, memory_need_mb
 from voxfleet.engines.text_catalog import TextEngineOptions
-from voxfleet.errors import SettingsError
+from voxfleet.errors import NotFoundError, SettingsError, StartError
 from voxfleet.fleet.autoscale import ScaleRule
 from voxfleet.fleet.credit import CreditRule
 from voxfleet.fleet.local_pool import LocalPoolSettings
@@ -60,13 +60,29 @@ def pool_orders(settings: Settings) -> tuple[PoolOrder, ...]:
 
 
 def reread(old: Settings, new: Settings) -> Reread:
-    """What a reload changes, and which settings need a new start of the server instead."""
-    changed = (
+    """What a reload changes, and which settings need a new start of the server instead.
+
+    Raises SettingsError for whatever is wrong with the new ones.
+    """
+    changed = [
         name
         for name in Settings.model_fields
-        if name not in _RELOADED and getattr(old, name) != getattr(new, name)
-    )
-    return Reread(pool_orders(new), tuple(changed))
+        if name not in _RELOADED and _fixed(old, name) != _fixed(new, name)
+    ]
+    if old.autoscale.interval_s != new.autoscale.interval_s:
+        changed.append("autoscale.interval_s")
+    try:
+        return Reread(pool_orders(new), tuple(changed))
+    except (StartError, NotFoundError) as fault:
+        raise SettingsError(fault.message, param=fault.param) from None
+
+
+def _fixed(settings: Settings, name: str) -> object:
+    """A section without what a reload brings to the workers."""
+    if name == "queue":
+        return settings.queue.model_copy(update={"batch_goal_s": 1.0})
+    value: object = getattr(settings, name)
+    return value
 
 
 def _order(pool: PoolSection, settings: Settings) -> PoolOrder:

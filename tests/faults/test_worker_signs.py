@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_worker_faults import QUICK, SOUND, TEXT, kill_each_life
+from tests.faults.test_worker_faults import QUICK, SOUND, TEXT, dispatching, kill_each_life
 from tests.integration.media_rig import until
 from tests.integration.worker_rig import local_pool, noise, recognise, spool, texts
 from voxfleet.engines.fake_options import FakeOptions
-from voxfleet.errors import NotReadyError, WorkerLostError
+from voxfleet.errors import NotReadyError, PoisonError, WorkerLostError
 from voxfleet.fleet.worker_slot import RestartPolicy
 from voxfleet.pool_contract import WorkerState
 
@@ -80,3 +80,29 @@ async def test_memory_that_runs_out_makes_batches_smaller_for_a_while(tmp_path: 
         assert room.credit_s == 12.0
         rig.pool.release(room)
         assert rig.row().restarts == 0
+
+
+async def test_a_lost_device_that_is_no_card_concerns_nobody_else(tmp_path: Path) -> None:
+    told: list[str] = []
+    fake = FakeOptions(fault="device@gpu")
+    async with local_pool(
+        fake, instances=2, on_device_fault=lambda key, _: told.append(key), restarts=QUICK
+    ) as rig:
+        await until(lambda: all(r.state is WorkerState.READY for r in rig.pool.snapshot().workers))
+        with pytest.raises(WorkerLostError, match="lost its device"):
+            await recognise(rig.pool, spool(tmp_path, SOUND, hotwords=("gpu",)))
+        await until(lambda: all(r.state is WorkerState.READY for r in rig.pool.snapshot().workers))
+        assert sum(row.restarts for row in rig.pool.snapshot().workers) == 1
+        assert told == []
+
+
+async def test_sound_that_ends_the_process_as_if_all_were_well_is_blamed(tmp_path: Path) -> None:
+    bad = spool(tmp_path, SOUND, "bad", hotwords=("bad",))
+    good = spool(tmp_path, SOUND, "good")
+    async with (
+        local_pool(FakeOptions(fault="exit@bad"), restarts=QUICK) as rig,
+        dispatching(rig.pool) as ask,
+    ):
+        with pytest.raises(PoisonError, match="ended the model's process 2 times"):
+            await ask(bad)
+        assert (await ask(good)).text == TEXT

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.integration.media_rig import LIMIT_S
 from voxfleet.errors import StartError
@@ -127,6 +128,21 @@ async def test_every_message_arrives_in_order_while_others_are_sent(tmp_path: Pa
     finally:
         dial.close()
         hub.close()
+
+
+def test_the_hub_works_on_the_servers_loop_too(tmp_path: Path) -> None:
+    async def meet() -> None:
+        hub = Hub(tmp_path / "socket")
+        await converse(hub)
+        waiting = asyncio.create_task(hub.receive())
+        await asyncio.sleep(0)
+        hub.close()
+        await asyncio.wait({waiting}, timeout=LIMIT_S)
+        assert waiting.cancelled()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for _ in range(3):
+            runner.run(meet())
 
 
 async def test_a_flood_arrives_whole(tmp_path: Path) -> None:

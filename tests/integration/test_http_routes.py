@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.routing import Match, Route
 
 from tests.integration.standin_service import StandInService
 from voxfleet.gateway.api_schemas import GatewaySettings
@@ -93,3 +94,14 @@ async def test_the_index_and_openapi_name_every_route(client: httpx.AsyncClient)
     form = body["content"]["multipart/form-data"]["schema"]["properties"]
     assert form["response_format"]["enum"][0] == "json"
     assert "file" in form
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/asr"])
+def test_an_upload_goes_around_fastapi_and_openapi_tells_of_it_once(
+    tmp_path: Path, path: str
+) -> None:
+    app = create_app(StandInService(), GatewaySettings(tmp_path, "9.9"))
+    scope = {"type": "http", "method": "POST", "path": path, "headers": []}
+    taken = next(route for route in app.router.routes if route.matches(scope)[0] is Match.FULL)
+    assert type(taken) is Route
+    assert list(app.openapi()["paths"][path]) == ["post"]

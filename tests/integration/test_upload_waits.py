@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import httpx
 import pytest
 from starlette.types import Message, Receive
 
-from tests.integration.standin_service import TRANSCRIBE, StandInService
+from tests.integration.standin_service import TRANSCRIBE, StandInService, digest
 from voxfleet.errors import DeadlineError
 from voxfleet.gateway.upload_pace import UploadPace
-from voxfleet.gateway.uploads import _SpoolFile, body_chunks
+from voxfleet.gateway.uploads import _SpoolFile, body_chunks, without
 
 WINDOW_S = 0.1
 LIMIT_S = 10.0
@@ -103,11 +103,52 @@ async def test_what_is_written_already_wakes_no_thread(
     sizes: list[int] = []
     write = _SpoolFile.write
 
-    def noting(spool: _SpoolFile, data: bytearray) -> None:
-        sizes.append(len(data))
-        write(spool, data)
+    def noting(spool: _SpoolFile, pieces: list[memoryview]) -> None:
+        sizes.append(sum(map(len, pieces)))
+        write(spool, pieces)
 
     monkeypatch.setattr(_SpoolFile, "write", noting)
     files = {"file": ("a.wav", bytes(1_000_000))}
     assert (await client.post(TRANSCRIBE, files=files)).status_code == 200
     assert sizes == [1_000_000]
+
+
+async def test_a_body_of_crumbs_is_kept_whole_and_no_crumb_for_long(
+    client: httpx.AsyncClient, service: StandInService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces_at_once: list[int] = []
+    write = _SpoolFile.write
+
+    def noting(spool: _SpoolFile, pieces: list[memoryview]) -> None:
+        pieces_at_once.append(len(pieces))
+        write(spool, pieces)
+
+    async def crumbs() -> AsyncIterator[bytes]:
+        for place in range(len(body)):
+            yield body[place : place + 1]
+
+    sound = bytes(place % 251 for place in range(3_000))
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    body = head + sound + b"\r\n--b--\r\n"
+    monkeypatch.setattr(_SpoolFile, "write", noting)
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    answer = await client.post(TRANSCRIBE, content=crumbs(), headers=kind)
+    assert answer.status_code == 200
+    assert service.heard == [digest(sound)]
+    assert max(pieces_at_once) <= 1024
+    assert len(pieces_at_once) > 1
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        (0, [b"ab", b"c", b"def"]),
+        (1, [b"b", b"c", b"def"]),
+        (2, [b"c", b"def"]),
+        (5, [b"f"]),
+        (6, []),
+    ],
+)
+def test_what_the_kernel_did_not_take_is_left(written: int, left: list[bytes]) -> None:
+    pieces = [memoryview(piece) for piece in (b"ab", b"c", b"def")]
+    assert [bytes(piece) for piece in without(pieces, written)] == left

@@ -145,3 +145,16 @@ def test_a_reload_says_which_settings_it_cannot_change() -> None:
     told = reread(DEFAULTS, new)
     assert told.needs_start == ("server", "log")
     assert [order.plan.instances for order in told.orders] == [3]
+
+
+def test_what_a_reload_brings_to_the_workers_needs_no_start() -> None:
+    new = load_settings({"queue.batch_goal_s": 9, "autoscale.target_wait_s": 1}, {})
+    assert reread(DEFAULTS, new).needs_start == ()
+    new = load_settings({"queue.max_waiting": 9, "autoscale.interval_s": 1}, {})
+    assert reread(DEFAULTS, new).needs_start == ("queue", "autoscale.interval_s")
+
+
+def test_a_model_that_is_not_there_is_a_wrong_setting_to_a_reload(tmp_path: Path) -> None:
+    for model in ("nobody", str(tmp_path), str(tmp_path / "gone")):
+        with pytest.raises(SettingsError, match="model"):
+            reread(DEFAULTS, load_settings({"model": model}, {}))

@@ -32,7 +32,7 @@ def parse(pieces: Sequence[bytes], max_file_mb: int = 1) -> tuple[Form, bytes]:
     found = bytearray()
     for piece in pieces:
         parser.feed(piece)
-        found += parser.take_file_bytes()
+        found += b"".join(parser.take_file_bytes())
     return parser.finish(), bytes(found)
 
 

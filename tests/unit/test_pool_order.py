@@ -61,6 +61,14 @@ def test_what_no_worker_knows_is_tuned_without_touching_one() -> None:
         assert named(compare([old], [new])) == {"retuned": ["a"]}
 
 
+def test_where_the_load_decides_the_number_of_the_order_is_only_a_beginning() -> None:
+    growing = replace(order(), scale=ScaleRule(1, 4, 1.0, 1.0, 1.0))
+    more = replace(growing, plan=replace(growing.plan, instances=3))
+    assert named(compare([growing], [more])) == {"retuned": ["a"]}
+    assert named(compare([order()], [more])) == {"retuned": ["a"]}
+    assert named(compare([growing], [order()])) == {"resized": ["a"]}
+
+
 def test_a_pool_of_another_model_is_another_pool() -> None:
     changes = compare([order()], [order(model="pocketsphinx")])
     assert named(changes) == {"added": ["a"], "removed": ["a"]}

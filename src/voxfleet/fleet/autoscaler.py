@@ -21,6 +21,7 @@ from voxfleet.pool_contract import ScaleDecision, WorkerSnapshot, WorkerState
 
 _log = logging.getLogger(__name__)
 _KEPT_DECISIONS = 200
+_COMING = (WorkerState.STARTING, WorkerState.RESTARTING)
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Autoscaler:
         self._queued_s = queued_s
         self._interval_s = interval_s
         self._watched: dict[str, _Watched] = {}
+        self._told: dict[str, str] = {}
         self._decisions: deque[ScaleDecision] = deque(maxlen=_KEPT_DECISIONS)
 
     @property
@@ -61,11 +63,23 @@ class Autoscaler:
             async with changing:
                 for order in list(self._roster.orders.values()):
                     if order.scale is not None:
-                        await self._look(order, order.scale)
+                        await self._try_to_look(order, order.scale)
+
+    async def _try_to_look(self, order: PoolOrder, rule: ScaleRule) -> None:
+        """A card that is away for a while ends nothing; it is told once."""
+        try:
+            await self._look(order, rule)
+        except VoxfleetError as fault:
+            if self._told.get(order.name) != fault.message:
+                there = len(self._roster.workers(order))
+                self.note(order.name, there, there, f"the load is not looked at: {fault.message}")
+            self._told[order.name] = fault.message
+        else:
+            self._told.pop(order.name, None)
 
     async def _look(self, order: PoolOrder, rule: ScaleRule) -> None:
         now_s = asyncio.get_running_loop().time()
-        limits = await asyncio.to_thread(self._roster.limits, order)
+        limits = await self._roster.limits(order)
         watched = self._watched.setdefault(order.name, _Watched(ScaleState(), {}, now_s))
         load = self._load(order, limits, watched, now_s)
         verdict, watched.state = decide(rule, load, watched.state, now_s)
@@ -76,7 +90,8 @@ class Autoscaler:
         self, order: PoolOrder, limits: tuple[int, float | None], watched: _Watched, now_s: float
     ) -> PoolLoad:
         fits, device_load = limits
-        rows = self._roster.rows(order.name)
+        # who was drained is none of those that there should be
+        rows = [r for r in self._roster.rows(order) if r.state is not WorkerState.DRAINING]
         pool = self._roster.pool_of(order)
         ready = [row for row in rows if row.state is WorkerState.READY]
         elapsed_s = now_s - watched.looked_at_s
@@ -86,7 +101,7 @@ class Autoscaler:
         whole_s = elapsed_s * len(ready)
         return PoolLoad(
             instances=len(rows),
-            starting=len(rows) - len(ready),
+            starting=sum(row.state in _COMING for row in rows),
             queued_s=self._queued_s(pool) * _share(pool, order.name),
             rate_per_instance=_rate(rows),
             busy_share=min(1.0, busy_s / whole_s) if whole_s > 0 else 0.0,

@@ -94,6 +94,8 @@ class LocalPool:
 
     def add(self, spec: WorkerSpec) -> None:
         """One more worker; it starts with the pool, or at once when that runs already."""
+        if spec.id in self._members:
+            raise ValueError(f"there is a worker {spec.id} already")
         slot = WorkerSlot(spec.id, spec.pool, time.time)
         self._members[spec.id] = Member(spec, slot, self._paces.of(spec))
         self._share.join(spec.pool)
@@ -144,8 +146,8 @@ class LocalPool:
         return member
 
     def snapshot(self) -> PoolSnapshot:
-        name = self._info.model if self._info else self._name
-        rows = tuple(member.snapshot(name) for member in self._members.values())
+        name, rate = (self._info.model, self._info.speed) if self._info else (self._name, None)
+        rows = tuple(member.snapshot(name, rate) for member in self._members.values())
         if broken := self._crew.broken:
             rows = tuple(replace(row, state=WorkerState.FAILED, reason=broken) for row in rows)
         troubles = (member.slot.trouble for member in self._members.values())
@@ -184,6 +186,7 @@ class LocalPool:
 
     async def recognise(self, batch: Batch, room: Room) -> BatchResult:
         if self._crew.refusal:
+            self.release(room)
             raise NotReadyError(self._crew.refusal)
         member = self._members.get(room.worker_id)
         if member is None or member.slot.room is not room:
@@ -242,7 +245,8 @@ class LocalPool:
             return True
         if slot.state is not WorkerState.STARTING:
             return False
-        self._info = self._info or info
+        # the newest: a reload may have changed what the model can do
+        self._info = info
         self._members[slot.id].credit.begin(credit_s)
         self._crew.is_ready(slot)
         self._line.serve()
@@ -277,7 +281,10 @@ class LocalPool:
             self._end_work(slot, WorkerLostError(f"worker {slot.id} {how}", blames_work=blamed))
 
     def lost_device(self, slot: WorkerSlot) -> None:
-        self._on_device_fault(self._members[slot.id].spec.device_key, slot.id)
+        device_key = self._members[slot.id].spec.device_key
+        # nobody shares the CPU in this sense
+        if device_key:
+            self._on_device_fault(device_key, slot.id)
 
     def gone(self, slot: WorkerSlot) -> None:
         self._members.pop(slot.id, None)

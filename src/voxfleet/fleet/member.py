@@ -60,7 +60,7 @@ class Member:
         self.meter.observe(audio_s, batch.padded_s, message.compute_s)
         self.credit.good_batch(self.pace(guessed_rate))
 
-    def snapshot(self, model: str) -> WorkerSnapshot:
-        pace = self.meter.model(1.0)
-        credit_s = self.credit.now_s(pace) if pace.learned else 0.0
+    def snapshot(self, model: str, guessed_rate: float | None) -> WorkerSnapshot:
+        """`guessed_rate` is None until the model has said what it can do."""
+        credit_s = self.credit.now_s(self.pace(guessed_rate)) if guessed_rate else 0.0
         return self.slot.snapshot(model, self.spec.device, credit_s)

@@ -95,7 +95,7 @@ def compare(old: Iterable[PoolOrder], new: Iterable[PoolOrder]) -> OrderChanges:
     same = [order for order in both if order.name not in moved]
     replaced = [o for o in same if o.for_workers != before[o.name].for_workers]
     kept = [order for order in same if order not in replaced]
-    resized = [o for o in kept if o.plan.instances != before[o.name].plan.instances]
+    resized = [order for order in kept if _resized(before[order.name], order)]
     return OrderChanges(
         added=tuple(o for name, o in after.items() if name not in before or name in moved),
         removed=tuple(o for name, o in before.items() if name not in after or name in moved),
@@ -103,3 +103,10 @@ def compare(old: Iterable[PoolOrder], new: Iterable[PoolOrder]) -> OrderChanges:
         resized=tuple(resized),
         retuned=tuple(o for o in kept if o not in resized and o != before[o.name]),
     )
+
+
+def _resized(old: PoolOrder, new: PoolOrder) -> bool:
+    """Where the load decides, the number of the order is only where it began."""
+    if new.scale is not None:
+        return False
+    return old.scale is not None or new.plan.instances != old.plan.instances

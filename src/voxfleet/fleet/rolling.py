@@ -6,7 +6,7 @@ first, and what comes meanwhile waits. Knows no request.
 
 from __future__ import annotations
 
-from voxfleet.errors import PlanError, StartError, VoxfleetError
+from voxfleet.errors import PlanError, VoxfleetError
 from voxfleet.fleet.pool_order import PoolOrder
 from voxfleet.fleet.roster import Roster
 from voxfleet.fleet.worker_spec import WorkerSpec
@@ -18,21 +18,28 @@ async def roll_pool(roster: Roster, order: PoolOrder, start_timeout_s: float) ->
     """To the new order, its number of instances included; raises StartError and stops half-way
     when a successor cannot be had: the old ones that are left go on.
     """
-    old = roster.workers(order.name)
-    wanted = order.plan.instances
-    for worker in old[wanted:]:
-        roster.pool_of(order).remove(worker.id, _REPLACED)
+    old = roster.workers(order)
+    wanted = _wanted(order, len(old))
     for worker in old[:wanted]:
         try:
-            successors = await roster.add(order, 1)
+            await roster.add_ready(order, 1, start_timeout_s)
         except PlanError:
             await _make_way(roster, order, worker, start_timeout_s)
         else:
-            await _ready_or_taken_back(roster, order, successors, start_timeout_s)
             roster.pool_of(order).remove(worker.id, _REPLACED)
+    # surplus serves until all successors do
+    for worker in old[wanted:]:
+        roster.pool_of(order).remove(worker.id, _REPLACED)
     roster.orders[order.name] = order
     if wanted > len(old):
         await roster.add(order, wanted - len(old))
+
+
+def _wanted(order: PoolOrder, there: int) -> int:
+    """Where the load decides the number, it stays what it is, within the new bounds."""
+    if order.scale is None:
+        return order.plan.instances
+    return min(max(there, order.scale.min_instances), order.scale.max_instances)
 
 
 async def _make_way(
@@ -43,20 +50,7 @@ async def _make_way(
     roster.pool_of(order).remove(worker.id, _REPLACED)
     await roster.until_gone(worker, start_timeout_s)
     try:
-        successors = await roster.add(order, 1)
-        await _ready_or_taken_back(roster, order, successors, start_timeout_s)
+        await roster.add_ready(order, 1, start_timeout_s)
     except VoxfleetError:
         await roster.add(before, 1)
         raise
-
-
-async def _ready_or_taken_back(
-    roster: Roster, order: PoolOrder, successors: list[WorkerSpec], limit_s: float
-) -> None:
-    for spec in successors:
-        try:
-            await roster.until_ready(spec, limit_s)
-        except StartError:
-            roster.pool_of(order).remove(spec.id, "could not take over")
-            await roster.until_gone(spec, limit_s)
-            raise

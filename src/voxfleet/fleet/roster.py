@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from voxfleet.errors import NotFoundError, StartError
 from voxfleet.fleet.local_pool import LocalPool
@@ -24,6 +24,17 @@ _LOOK_S = 0.05
 MakePool = Callable[[str, Sequence[WorkerSpec], Callable[[str, str], None]], LocalPool]
 
 
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """Who is there; what the `measured` ones take is missing from what the machine has free.
+
+    One that still loads may not have taken anything yet, so that its part is not given back.
+    """
+
+    all: tuple[WorkerPlan, ...]
+    measured: tuple[WorkerPlan, ...]
+
+
 class Roster:
     """`orders` are the pools as they should be; `pools` the running ones, by model."""
 
@@ -36,7 +47,8 @@ class Roster:
         self.pools: dict[str, LocalPool] = {}
         self._plans: dict[str, WorkerPlan] = {}
         for model, own in _by_model(orders).items():
-            self.make(model, own, self.place([order.plan for order in own]))
+            present = _Present(tuple(self._plans.values()), ())
+            self.make(model, own, self._place([order.plan for order in own], present))
 
     def make(
         self, model: str, orders: Sequence[PoolOrder], plans: Sequence[WorkerPlan]
@@ -71,57 +83,65 @@ class Roster:
         known = ", ".join(spec.id for pool in self.pools.values() for spec in pool.specs)
         raise NotFoundError(f"worker {worker_id!r} is unknown; there are {known}")
 
-    def workers(self, pool: str) -> list[WorkerSpec]:
-        """Those of the pool that are to stay."""
-        return [s for each in self.pools.values() for s in each.specs if s.pool == pool]
+    def workers(self, order: PoolOrder) -> list[WorkerSpec]:
+        """Those of the pool, as far as they compute its model, that are to stay."""
+        pool = self.pools.get(order.model)
+        return [spec for spec in pool.specs if spec.pool == order.name] if pool else []
 
-    def rows(self, pool: str) -> list[WorkerSnapshot]:
+    def rows(self, order: PoolOrder) -> list[WorkerSnapshot]:
         """The states of the same workers."""
-        staying = {spec.id for spec in self.workers(pool)}
-        snapshots = (each.snapshot() for each in self.pools.values())
-        return [row for each in snapshots for row in each.workers if row.id in staying]
+        staying = {spec.id for spec in self.workers(order)}
+        if not staying:
+            return []
+        return [row for row in self.pool_of(order).snapshot().workers if row.id in staying]
 
-    def _present(self) -> list[WorkerPlan]:
+    def _present(self) -> _Present:
         """Everybody who still takes memory, the leaving ones too."""
-        ids = {row.id for pool in self.pools.values() for row in pool.snapshot().workers}
+        rows = [row for pool in self.pools.values() for row in pool.snapshot().workers]
+        ids = {row.id for row in rows}
         self._plans = {name: each for name, each in self._plans.items() if name in ids}
-        return list(self._plans.values())
+        loading = {row.id for row in rows if row.state is WorkerState.STARTING}
+        measured = [each for name, each in self._plans.items() if name not in loading]
+        return _Present(tuple(self._plans.values()), tuple(measured))
 
-    # -- places for more; these block ------------------------------------------------------------
+    # -- places for more: who is there is seen by the loop, the machine is read by a thread -----
 
-    def place(self, pools: Sequence[PoolPlanInput]) -> tuple[WorkerPlan, ...]:
+    async def place(self, pools: Sequence[PoolPlanInput]) -> tuple[WorkerPlan, ...]:
         """Plans for that many more workers of each; raises PlanError with the arithmetic."""
-        present = self._present()
-        own = {wish.name: sum(each.pool == wish.name for each in present) for wish in pools}
+        return await asyncio.to_thread(self._place, pools, self._present())
+
+    def _place(self, pools: Sequence[PoolPlanInput], present: _Present) -> tuple[WorkerPlan, ...]:
+        own = {wish.name: sum(e.pool == wish.name for e in present.all) for wish in pools}
         wishes = [replace(wish, instances=own[wish.name] + wish.instances) for wish in pools]
-        known = {each.id for each in present}
-        placed = plan(wishes, self._machine.read(present), present)
+        known = {each.id for each in present.all}
+        placed = plan(wishes, self._machine.read(present.measured), present.all)
         return tuple(each for each in placed if each.id not in known)
 
-    def check(self, orders: Sequence[PoolOrder]) -> None:
+    async def check(self, orders: Sequence[PoolOrder]) -> None:
         """Raises PlanError when so many do not fit, as if nothing ran yet."""
-        plan([order.plan for order in orders], self._machine.read(self._present()))
+        machine = await asyncio.to_thread(self._machine.read, self._present().measured)
+        plan([order.plan for order in orders], machine)
 
-    def limits(self, order: PoolOrder) -> tuple[int, float | None]:
+    async def limits(self, order: PoolOrder) -> tuple[int, float | None]:
         """How many instances of the pool memory allows in all, and how busy (0 to 1) the least
         busy of its cards is; None where it has none, or nobody tells.
         """
         present = self._present()
-        machine = self._machine.read(present)
-        keys = {each.device_key for each in present if each.pool == order.name}
+        machine = await asyncio.to_thread(self._machine.read, present.measured)
+        keys = {each.device_key for each in present.all if each.pool == order.name}
         loads = [
             gpu.load_percent / 100
             for gpu in machine.gpus
             if gpu.load_percent is not None and (gpu.uuid or f"gpu-{gpu.index}") in keys
         ]
-        return most_instances(order.plan, machine, present), min(loads, default=None)
+        return most_instances(order.plan, machine, present.all), min(loads, default=None)
 
     # -- more and fewer --------------------------------------------------------------------------
 
     async def add(self, order: PoolOrder, count: int) -> list[WorkerSpec]:
         """Start so many more; raises PlanError and starts none where they do not fit."""
         wish = replace(order.plan, instances=count)
-        plans = await asyncio.to_thread(self.place, [wish])
+        plans = await self.place([wish])
         specs = [order.spec(each) for each in plans]
         self._plans.update({each.id: each for each in plans})
         for spec in specs:
@@ -130,18 +150,31 @@ class Roster:
 
     def remove(self, order: PoolOrder, count: int, reason: str) -> None:
         """End so many, first those that do not serve, then the newest."""
-        newest_first = list(reversed(self.rows(order.name)))
+        newest_first = list(reversed(self.rows(order)))
         newest_first.sort(key=lambda row: row.state is WorkerState.READY)
         for row in newest_first[:count]:
             self.pool_of(order).remove(row.id, reason)
 
     async def resize(self, order: PoolOrder, instances: int, reason: str) -> None:
         """As many of the pool's workers as that; raises PlanError where they do not fit."""
-        there = len(self.workers(order.name))
+        there = len(self.workers(order))
         if instances > there:
             await self.add(order, instances - there)
         elif instances < there:
             self.remove(order, there - instances, reason)
+
+    async def add_ready(self, order: PoolOrder, count: int, limit_s: float) -> None:
+        """The same, and wait for them; raises StartError and takes them back when one fails."""
+        added = await self.add(order, count)
+        try:
+            for spec in added:
+                await self.until_ready(spec, limit_s)
+        except StartError:
+            for spec in added:
+                self.pool_of(order).remove(spec.id, "could not be started")
+            for spec in added:
+                await self.until_gone(spec, limit_s)
+            raise
 
     async def until_ready(self, spec: WorkerSpec, limit_s: float) -> None:
         """Raises StartError when the worker cannot be had in time."""

@@ -9,14 +9,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from voxfleet.errors import NotReadyError, ParameterError, PlanError, VoxfleetError
+from voxfleet.errors import NotReadyError, ParameterError, VoxfleetError
 from voxfleet.fleet.autoscaler import Autoscaler
-from voxfleet.fleet.local_pool import LocalPool
 from voxfleet.fleet.machine_reader import MachineReader
 from voxfleet.fleet.pool_order import OrderChanges, PoolOrder, compare
-from voxfleet.fleet.rolling import roll_pool
+from voxfleet.fleet.reload import ModelHost, Reload
 from voxfleet.fleet.roster import Roster
 from voxfleet.pool_contract import GpuSnapshot, ScaleDecision
 
@@ -29,23 +27,6 @@ class Reread:
 
     orders: tuple[PoolOrder, ...]
     needs_start: tuple[str, ...] = ()
-
-
-class ModelHost(Protocol):
-    """Whoever lets requests name models."""
-
-    def queued_s(self, pool: LocalPool) -> float:
-        """How much sound waits for the pool's model."""
-        ...
-
-    async def add(self, pool: LocalPool, orders: Sequence[PoolOrder]) -> None:
-        """Serve one more model; raises StartError when none of its workers gets ready."""
-        ...
-
-    async def remove(self, pool: LocalPool) -> None: ...
-    def retune(self, pool: LocalPool, orders: Sequence[PoolOrder]) -> None:
-        """The model's orders have changed."""
-        ...
 
 
 class FleetSupervisor:
@@ -65,7 +46,7 @@ class FleetSupervisor:
         self._machine = machine
         self._host = host
         self._reread = reread
-        self._start_timeout_s = start_timeout_s
+        self._reload = Reload(roster, host, start_timeout_s)
         self._scaler = Autoscaler(roster, host.queued_s, autoscale_interval_s)
         self._changing = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
@@ -91,10 +72,17 @@ class FleetSupervisor:
     def decisions(self) -> Sequence[ScaleDecision]:
         return self._scaler.decisions
 
+    def _refuse_before_start(self) -> None:
+        """What is changed while the first workers load would be taken for a failed start."""
+        if self._watching is None:
+            raise NotReadyError("the server is still starting; try again when it is ready")
+
     async def restart(self, worker_id: str) -> None:
+        self._refuse_before_start()
         self._roster.holder_of(worker_id).restart(worker_id, "restarted by an operator")
 
     async def drain(self, worker_id: str) -> None:
+        self._refuse_before_start()
         self._roster.holder_of(worker_id).drain(worker_id, "drained by an operator")
 
     async def scale(self, pool: str, instances: int) -> None:
@@ -110,7 +98,7 @@ class FleetSupervisor:
             )
         self._refuse_while_rolling()
         async with self._changing:
-            before = len(self._roster.workers(pool))
+            before = len(self._roster.workers(order))
             reason = f"an operator wants {instances} instances instead of {before}"
             await self._roster.resize(order, instances, reason)
             self._keep_size(order, instances)
@@ -124,7 +112,7 @@ class FleetSupervisor:
         self._refuse_while_rolling()
         reread = await asyncio.to_thread(self._reread)
         changes = compare(self._roster.orders.values(), reread.orders)
-        await asyncio.to_thread(self._roster.check, reread.orders)
+        await self._roster.check(reread.orders)
         # nobody may have begun while the settings were read
         self._refuse_while_rolling()
         self._rolling = asyncio.create_task(self._roll(changes, reread.orders), name="reload")
@@ -136,6 +124,7 @@ class FleetSupervisor:
         return told
 
     def _refuse_while_rolling(self) -> None:
+        self._refuse_before_start()
         if self._rolling is not None and not self._rolling.done():
             raise NotReadyError("a reload is being carried out; try again when it is done")
 
@@ -144,78 +133,14 @@ class FleetSupervisor:
     async def _roll(self, changes: OrderChanges, orders: Sequence[PoolOrder]) -> None:
         async with self._changing:
             try:
-                await self._carry_out(changes, orders)
+                await self._reload.carry_out(changes, orders)
             except VoxfleetError as fault:
                 _log.error("reload: %s; what had not been changed yet goes on as it was", fault)
                 for order in changes.replaced + changes.added + changes.resized:
-                    count = len(self._roster.workers(order.name))
+                    count = len(self._roster.workers(order))
                     self._scaler.note(order.name, count, count, f"reload failed: {fault.message}")
                 return
         _log.info("reload: done, pools are %s", ", ".join(order.name for order in orders))
-
-    async def _carry_out(self, changes: OrderChanges, orders: Sequence[PoolOrder]) -> None:
-        roster = self._roster
-        for order in changes.retuned + changes.resized:
-            roster.orders[order.name] = order
-            self._retune(order)
-        for order in changes.resized:
-            await roster.resize(order, order.plan.instances, "resized by a reload")
-        for order in changes.replaced:
-            await roll_pool(roster, order, self._start_timeout_s)
-            self._retune(order)
-        await self._exchange(changes, {order.model for order in orders})
-
-    async def _exchange(self, changes: OrderChanges, models: set[str]) -> None:
-        """What comes is there before what goes has left, unless memory or a name forbids it."""
-        going = {order.name for order in changes.removed}
-        later: list[PoolOrder] = []
-        for order in changes.added:
-            try:
-                if order.name in going:
-                    later.append(order)
-                else:
-                    await self._begin(order)
-            except PlanError:
-                later.append(order)
-        for order in changes.removed:
-            await self._end(order, still_served=order.model in models)
-        for order in later:
-            await self._begin(order)
-
-    def _retune(self, order: PoolOrder) -> None:
-        pool = self._roster.pool_of(order)
-        self._host.retune(pool, self._orders_of(order.model))
-
-    def _orders_of(self, model: str) -> list[PoolOrder]:
-        return [order for order in self._roster.orders.values() if order.model == model]
-
-    async def _end(self, order: PoolOrder, *, still_served: bool) -> None:
-        """A model that other pools will serve keeps its queue, though nobody may serve it now."""
-        roster = self._roster
-        workers = roster.workers(order.name)
-        roster.orders.pop(order.name, None)
-        if not still_served and not self._orders_of(order.model):
-            await self._host.remove(roster.pools.pop(order.model))
-            return
-        roster.remove(order, len(workers), "its pool is not wanted any more")
-        for worker in workers:
-            await roster.until_gone(worker, self._start_timeout_s)
-
-    async def _begin(self, order: PoolOrder) -> None:
-        roster = self._roster
-        if order.model in roster.pools:
-            roster.orders[order.name] = order
-            await roster.add(order, order.plan.instances)
-            self._retune(order)
-            return
-        plans = await asyncio.to_thread(roster.place, [order.plan])
-        pool = roster.make(order.model, [order], plans)
-        try:
-            await self._host.add(pool, [order])
-        except VoxfleetError:
-            del roster.pools[order.model]
-            raise
-        roster.orders[order.name] = order
 
 
 def _tell(task: asyncio.Task[None]) -> None:

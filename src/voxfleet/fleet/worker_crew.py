@@ -81,6 +81,7 @@ class WorkerCrew:
             stop=self._stop,
             ask_to_stop=lambda slot: hub.send(slot.name, Stop()),
             on_death=self._mourn,
+            first_start=lambda: not self._was_ready,
         )
         self._keepers[slot.id] = keeper
         task = self.watched(keeper.run(), f"keeper of {slot.id}")
@@ -93,6 +94,7 @@ class WorkerCrew:
         for book in (self._keepers, self._keeping, self._places):
             book.pop(slot.id, None)
         self._owner.gone(slot)
+        self.judge()
 
     async def _wait_for_news(self, limit_s: float) -> None:
         try:
@@ -146,13 +148,13 @@ class WorkerCrew:
             slot.move(WorkerState.DRAINING, reason)
         slot.reason = reason
         self.settle(slot)
-        self.judge()
 
     def settle(self, slot: WorkerSlot) -> None:
         """To be called when a worker may have nothing in hand any more."""
         keeper = self._keepers.get(slot.id)
         if keeper and keeper.after and slot.state is WorkerState.DRAINING and slot.idle:
             keeper.leave()
+            self.judge()
 
     def watched(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         """A task without which the pool cannot go on."""
@@ -228,12 +230,7 @@ class WorkerCrew:
         self._owner.bereaved(slot, how, from_outside=keeper.killed_from_outside)
         if keeper.lost_device:
             self._owner.lost_device(slot)
-        if not self._was_ready and keeper.start_fault is not None:
-            # what cannot be loaded will not be loaded by trying again
-            self._stop.set()
-            self._refuse(keeper.start_fault.message)
-        else:
-            self.judge()
+        self.judge()
 
     def judge(self) -> None:
         """Refuse work when no worker will come by itself."""
@@ -241,12 +238,17 @@ class WorkerCrew:
         if self._stop.is_set() or not slots or not all(map(self._is_away, slots)):
             return
         failed = [slot for slot in slots if slot.state is WorkerState.FAILED]
-        if failed:
-            self._refuse(
-                f"no worker is left: worker {failed[-1].id} {failed[-1].reason}; its log says more"
-            )
-        else:
+        if not failed:
             self._refuse("every worker has been drained; restart one")
+            return
+        fault = self._keepers[failed[0].id].start_fault
+        if fault is not None and not self._was_ready:
+            # nothing has ever been served: the fault is the news, not that none is left
+            self._stop.set()
+            self._refuse(fault.message)
+            return
+        last = failed[-1]
+        self._refuse(f"no worker is left: worker {last.id} {last.reason}; its log says more")
 
     def _is_away(self, slot: WorkerSlot) -> bool:
         if slot.state is WorkerState.FAILED:
@@ -254,7 +256,7 @@ class WorkerCrew:
         keeper = self._keepers.get(slot.id)
         # whose place is given up is replaced, or others are there
         stays_away = keeper is not None and keeper.after is After.STAY
-        return slot.state is WorkerState.DRAINING and stays_away
+        return slot.state is WorkerState.DRAINING and stays_away and slot.idle
 
     def _refuse(self, reason: str) -> None:
         self.refusal = reason

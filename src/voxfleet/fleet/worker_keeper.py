@@ -26,6 +26,9 @@ from voxfleet.worker_process import DEVICE_FAULT_STATUS, START_FAILED_STATUS
 
 _log = logging.getLogger(__name__)
 _LAST_WORDS_LIMIT_S = 2.0
+#: how long a killed process may take to be gone before its work is given to others; a driver can
+#: hold it for ever
+_GONE_LIMIT_S = 2.0
 
 WorkerOptions = EngineOptions | TextEngineOptions
 
@@ -57,7 +60,11 @@ class KeeperSettings:
 
 
 class WorkerKeeper:
-    """`ask_to_stop` sends the message; `on_death` hears why, once for every life that ends."""
+    """`ask_to_stop` sends the message; `on_death` hears why, once for every life that ends.
+
+    While `first_start` holds, a worker that says it cannot load is not tried again at once: what
+    has never been loaded here will not be loaded by trying again.
+    """
 
     def __init__(
         self,
@@ -67,17 +74,20 @@ class WorkerKeeper:
         stop: asyncio.Event,
         ask_to_stop: Callable[[WorkerSlot], Awaitable[object]],
         on_death: Callable[[WorkerSlot, str], None],
+        first_start: Callable[[], bool] = lambda: False,
     ) -> None:
         self.slot = slot
         self._settings = settings
         self._stop = stop
         self._ask_to_stop = ask_to_stop
         self._on_death = on_death
+        self._first_start = first_start
         self._process: ChildProcess | None = None
         self._kill_reason = ""
         self._start_fault: VoxfleetError | None = None
         self._exit_status: int | None = None
         self._explained = asyncio.Event()
+        self._killed = asyncio.Event()
         self._leave = asyncio.Event()
         self._revive = asyncio.Event()
         #: set while it is to leave, at once or when its batch is done
@@ -89,8 +99,8 @@ class WorkerKeeper:
 
         The kernel's own SIGKILL for memory looks the same, and is given the same benefit.
         """
-        # 0 is a worker that heeded a SIGTERM: it leaves in order
-        outside = (0, -signal.SIGKILL, -signal.SIGTERM)
+        # a worker that heeds a SIGTERM leaves with 0, but with nothing in hand
+        outside = (-signal.SIGKILL, -signal.SIGTERM)
         return self._exit_status in outside and not self._kill_reason
 
     @property
@@ -114,6 +124,7 @@ class WorkerKeeper:
             return
         _log.error("worker %s %s; it is ended", self.slot.id, reason)
         self._kill_reason = reason
+        self._killed.set()
         self._process.kill()
 
     def leave(self) -> None:
@@ -139,7 +150,8 @@ class WorkerKeeper:
 
     async def _died(self, how: str) -> bool:
         """What follows a death; False when the pool stops because of it."""
-        delay_s = self.slot.end_life(how, self._settings.restarts)
+        hopeless = self._start_fault is not None and self._first_start()
+        delay_s = self.slot.end_life(how, self._settings.restarts, hopeless=hopeless)
         self._on_death(self.slot, how)
         if self._stop.is_set():
             # the pool has given up, and says why itself
@@ -172,6 +184,7 @@ class WorkerKeeper:
         self._exit_status = None
         self._start_fault = None
         self._explained.clear()
+        self._killed.clear()
         try:
             self._process = process = await self._spawn()
         except (OSError, RuntimeError) as fault:
@@ -219,12 +232,30 @@ class WorkerKeeper:
         """The exit status; None when it is to leave before the process has ended by itself."""
         ended = asyncio.create_task(process.wait())
         leaving = asyncio.create_task(_first_of(None, self._stop, self._leave))
-        await asyncio.wait({ended, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        stuck = asyncio.create_task(self._cannot_be_ended())
+        await asyncio.wait({ended, leaving, stuck}, return_when=asyncio.FIRST_COMPLETED)
         leaving.cancel()
+        stuck.cancel()
         if ended.done():
             return ended.result()
         ended.cancel()
+        if stuck.done():
+            self._tell_unended(process)
+            return -signal.SIGKILL
         return None
+
+    async def _cannot_be_ended(self) -> None:
+        await self._killed.wait()
+        await asyncio.sleep(_GONE_LIMIT_S)
+
+    def _tell_unended(self, process: ChildProcess) -> None:
+        """What it still holds is not ours to take; its words are not heard any more."""
+        _log.error(
+            "worker %s: process %d was killed and does not end; see what holds it (a driver, a"
+            " disk); it is replaced as if it had ended",
+            self.slot.id,
+            process.pid,
+        )
 
     async def _dismiss(self, process: ChildProcess) -> None:
         # first by message, then by signal, at last by force; each has its limit
@@ -233,8 +264,14 @@ class WorkerKeeper:
         try:
             await process.wait(grace_s)
         except TimeoutError:
-            await process.terminate(grace_s)
+            await self._force(process, grace_s)
         self.slot.leave()
+
+    async def _force(self, process: ChildProcess, grace_s: float) -> None:
+        try:
+            await process.terminate(grace_s)
+        except TimeoutError:
+            self._tell_unended(process)
 
 
 async def _first_of(limit_s: float | None, *events: asyncio.Event) -> None:

@@ -146,7 +146,9 @@ class WorkerSlot:
         """The promised room is used."""
         self.room, self.batch = None, batch
 
-    def end_life(self, reason: str, policy: RestartPolicy) -> float | None:
+    def end_life(
+        self, reason: str, policy: RestartPolicy, *, hopeless: bool = False
+    ) -> float | None:
         """The process is gone: the delay before the next life, or None when it has failed."""
         # a batch known to kill is tried again to find out: its deaths say nothing of the worker
         expected = self.batch is not None and self.batch.suspect
@@ -154,7 +156,8 @@ class WorkerSlot:
         self.deaths_in_row += int(not expected)
         self.served.last_error = reason
         self.pid = self.room = self.batch = None
-        delay_s = policy.delay_s(0 if expected else self.deaths_in_row, self.failed_starts)
+        deaths = 0 if expected else self.deaths_in_row
+        delay_s = None if hopeless else policy.delay_s(deaths, self.failed_starts)
         self.move(WorkerState.FAILED if delay_s is None else WorkerState.RESTARTING, reason)
         return delay_s
 

@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from voxfleet.errors import StartError
+from voxfleet.gateway.http_protocol import LimitedHttpProtocol
 
 #: connections the kernel keeps for us while the loop is busy
 _BACKLOG = 2048
@@ -106,6 +107,7 @@ class HttpServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
+                http=LimitedHttpProtocol,
                 log_config=None,
                 log_level="warning",
                 access_log=False,

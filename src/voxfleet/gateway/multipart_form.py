@@ -68,7 +68,9 @@ class FormParser:
         self._field_bytes = 0
         self._file_name: str | None = None
         self._file_bytes = 0
-        self._pending = bytearray()
+        #: views of what was fed, as a megabyte is not copied for nothing
+        self._pending: list[memoryview] = []
+        self._pending_bytes = 0
         self._parts = 0
         self._complete = False
         self._reset_part()
@@ -87,6 +89,11 @@ class FormParser:
     @property
     def pending_bytes(self) -> int:
         """How much of the file waits to be taken."""
+        return self._pending_bytes
+
+    @property
+    def pending_pieces(self) -> int:
+        """In how many pieces: small ones hold far more memory than they are long."""
         return len(self._pending)
 
     def feed(self, chunk: bytes) -> None:
@@ -95,8 +102,8 @@ class FormParser:
         except FormParserError as error:
             raise RequestError(f"the multipart body is malformed ({error}); {_REMEDY}") from error
 
-    def take_file_bytes(self) -> bytearray:
-        taken, self._pending = self._pending, bytearray()
+    def take_file_bytes(self) -> list[memoryview]:
+        taken, self._pending, self._pending_bytes = self._pending, [], 0
         return taken
 
     def finish(self) -> Form:
@@ -175,7 +182,8 @@ class FormParser:
             self._file_bytes += end - start
             if self._file_bytes > self._max_file_mb * 1_000_000:
                 raise too_large(self._file_name or "the file", self._max_file_mb)
-            self._pending += memoryview(data)[start:end]
+            self._pending.append(memoryview(data)[start:end])
+            self._pending_bytes += end - start
             return
         self._field_bytes += end - start
         if self._field_bytes > MAX_FIELD_BYTES:

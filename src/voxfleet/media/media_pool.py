@@ -22,7 +22,6 @@ from voxfleet.media.media_file import FileMessage, MediaFile
 from voxfleet.media.media_settings import MediaSettings
 from voxfleet.media.media_starts import Starts
 from voxfleet.media.media_supervisor import MediaSupervisor
-from voxfleet.media.outbox import Outbox
 from voxfleet.media.spool import new_file_id, prepare, remove_empty
 from voxfleet.wire.channel import Hub
 from voxfleet.wire.messages import (
@@ -54,11 +53,9 @@ class MediaPool:
         log_path: Path | None = None,
     ) -> None:
         self._settings = settings
-        self._socket_path, self._spool_dir = socket_path, spool_dir
-        self._log_path = log_path
+        self._socket_path, self._spool_dir, self._log_path = socket_path, spool_dir, log_path
         self._hub: Hub | None = None
         self._supervisor: MediaSupervisor | None = None
-        self._outbox = Outbox(self._unsendable)
         self._loops: list[asyncio.Task[None]] = []
         self._discards: set[asyncio.Task[None]] = set()
         self._files: dict[str, MediaFile] = {}
@@ -83,7 +80,6 @@ class MediaPool:
         self._first_start = asyncio.get_running_loop().create_future()
         self._closed = ""
         self._run(self._receive(self._hub))
-        self._run(self._outbox.send_all(self._hub))
         self._run(self._supervisor.watch())
         for slot in range(self._settings.processes):
             self._run(self._supervisor.keep(slot))
@@ -107,7 +103,7 @@ class MediaPool:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._loops.clear()
-        # a replacement may have been on its way while the others ended
+        # a replacement may have been on its way
         await supervisor.stop(lambda child: hub.send(child.name, Stop()))
         await asyncio.gather(*self._discards)
         await asyncio.gather(*map(_remove_folder, self._files.values()))
@@ -155,7 +151,7 @@ class MediaPool:
         """A segment was read: the process may deliver another."""
         holder = self._holder(file)
         if holder is not None:
-            self._outbox.put(holder.name, Granted(file.id, 1))
+            self._tell(holder, Granted(file.id, 1))
 
     async def discard(self, file: MediaFile) -> None:
         """Remove all traces once no process can leave new ones, even if the caller is gone."""
@@ -170,7 +166,7 @@ class MediaPool:
             self._waiting.remove(file)
         holder = self._holder(file)
         if holder:
-            self._outbox.put(holder.name, CloseFile(file.id))
+            self._tell(holder, CloseFile(file.id))
         # ends: the watch kills a process that does not answer
         await file.unheld()
         # mostly its segments have been read, and so removed: then no thread is needed
@@ -233,7 +229,7 @@ class MediaPool:
                 return
             file = self._waiting.pop(0)
             child.files[file.id] = file
-            self._outbox.put(child.name, file.hold())
+            self._tell(child, file.hold())
 
     def _let_go(self, child: MediaChild, file: MediaFile) -> None:
         del child.files[file.id]
@@ -266,15 +262,19 @@ class MediaPool:
         if self._first_start is not None and not self._first_start.done():
             self._first_start.set_exception(StartError(reason))
 
-    def _unsendable(self, name: str, message: ToChild, fault: Exception) -> None:
-        """No process can be told of this file: that is its end, and nobody else's."""
-        _log.error("%s: cannot be told %r", name, message, exc_info=fault)
-        child = self._supervisor.children.get(name) if self._supervisor else None
-        if child is not None and isinstance(message, OpenFile) and message.file_id in child.files:
-            file = child.files[message.file_id]
-            self._let_go(child, file)
-            text = f"{file.name}: cannot be handed to decoding ({type(fault).__name__})"
-            file.fail(VoxfleetError(f"{text}; the server's log says more"))
+    def _tell(self, child: MediaChild, message: ToChild) -> None:
+        """What is for a process that has ended is dropped."""
+        try:
+            if self._hub is not None:
+                self._hub.post(child.name, message)
+        except (TypeError, ValueError, OverflowError) as fault:
+            _log.error("%s: cannot be told %r", child.name, message, exc_info=fault)
+            if isinstance(message, OpenFile):
+                # no process can be told of this file: that is its end, and nobody else's
+                file = child.files[message.file_id]
+                self._let_go(child, file)
+                text = f"cannot be handed to decoding ({type(fault).__name__})"
+                file.fail(VoxfleetError(f"{file.name}: {text}; the server's log says more"))
 
     def _run(self, loop: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(loop)

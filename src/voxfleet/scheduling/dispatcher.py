@@ -81,14 +81,6 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._refuse_all()
 
-    async def finish(self) -> None:
-        """Take nothing new; what waits and what is in work is answered, then it stops."""
-        self._refusal = "the model is not served any more; name another one"
-        answers = list(self._answers.values())
-        if answers:
-            await asyncio.wait(answers)
-        await self.stop()
-
     @contextmanager
     def live_session(self) -> Iterator[None]:
         """While one is open, no batch of others blocks a worker for long."""

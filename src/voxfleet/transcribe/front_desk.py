@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from voxfleet.errors import NotReadyError
+from voxfleet.errors import NotReadyError, OverloadError
 from voxfleet.scheduling.admission import Load, refuse_crowd
 from voxfleet.scheduling.backlog import Backlog
 from voxfleet.transcribe.served_model import ModelList, ServedModel
@@ -38,11 +38,7 @@ class FrontDesk:
 
         Nobody knows yet which model it will name: it is refused where the quickest would refuse.
         """
-        load = self._least_load()
-        limits = self._limits
-        refusal = load and refuse_crowd(
-            load, limits.max_waiting, limits.max_wait_s, limits.max_requests
-        )
+        refusal = self._refusal()
         if refusal:
             raise refusal
         self.requests += 1
@@ -50,6 +46,29 @@ class FrontDesk:
             yield
         finally:
             self.requests -= 1
+
+    def _refusal(self) -> OverloadError | None:
+        limits = self._limits
+        if self.requests <= limits.max_waiting:
+            # one is in work, as there is always a worker: what waits need not be counted
+            return None
+        load = self._least_load()
+        if load is None:
+            return None
+        return refuse_crowd(load, limits.max_waiting, limits.max_wait_s, limits.max_requests)
+
+    def refuse_at(self, served: ServedModel) -> None:
+        """Now that the model is known: raises OverloadError where that one is too busy.
+
+        A single model was asked at the door.
+        """
+        if len(self._models.served) < 2:
+            return
+        limits = self._limits
+        load = replace(self.load(served), requests=served.requests)
+        refusal = refuse_crowd(load, limits.max_waiting, limits.max_wait_s, limits.max_requests)
+        if refusal:
+            raise refusal
 
     @contextmanager
     def sound_arrives(self) -> Iterator[None]:

@@ -36,10 +36,14 @@ class ServedModels:
     async def remove(self, pool: LocalPool) -> None:
         """Who asks for it from now on hears that it is not here; what was let in is finished."""
         served = self._find(pool)
-        if served is not None:
-            self.models.served.remove(served)
-            await served.dispatcher.finish()
+        if served is None:
+            return
+        self.models.served.remove(served)
+        self.models.leaving.append(served)
+        await served.until_unused()
+        await served.dispatcher.stop()
         await pool.stop()
+        self.models.leaving.remove(served)
 
     def retune(self, pool: LocalPool, orders: Sequence[PoolOrder]) -> None:
         served = self._find(pool)

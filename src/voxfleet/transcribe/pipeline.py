@@ -82,11 +82,13 @@ class Pipeline:
     async def transcribe(self, request: TranscribeRequest, served: ServedModel) -> Transcription:
         """The file's text; raises VoxfleetError. Cancelling the caller cancels all its work."""
         request = self._understood(request, served)
+        self._desk.refuse_at(served)
         begun_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(request.timeout_s) as limit:
                 journey = _Journey(served, request, self._desk, limit.when() or math.inf)
-                transcription = await self._follow(journey)
+                with served.in_use():
+                    transcription = await self._follow(journey)
         except TimeoutError:
             raise DeadlineError(
                 f"{request.name}: not done within the {request.timeout_s:.0f} s a request may"
@@ -195,8 +197,9 @@ class _Journey:
                         if not pieces:
                             arrived.enter_context(self._desk.sound_arrives())
                         self._decoded_s = file.decoded_s
-                        # a header may be wrong or silent; what waits now is largely its own
-                        self._refuse_length(file.decoded_s, waiting_s=0.0)
+                        if file.decoded_s > (info.duration_s or 0.0):
+                            # the header was wrong or silent; what waits now is largely its own
+                            self._refuse_length(file.decoded_s, waiting_s=0.0)
                         await slots.acquire()
                         task = tasks.create_task(self._piece(segment))
                         task.add_done_callback(lambda _: slots.release())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from voxfleet.core import EngineInfo
@@ -20,6 +22,24 @@ class ServedModel:
     dispatcher: Dispatcher
     hotwords: tuple[str, ...] = ()
     max_segment_s: float | None = None
+    #: requests that are being answered with it
+    requests: int = 0
+    _unused: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While a request is being answered, the model stays."""
+        self.requests += 1
+        try:
+            yield
+        finally:
+            self.requests -= 1
+            self._unused.set()
+
+    async def until_unused(self) -> None:
+        while self.requests:
+            self._unused.clear()
+            await self._unused.wait()
 
     @property
     def info(self) -> EngineInfo:
@@ -50,9 +70,10 @@ class ServedModel:
 
 @dataclass(slots=True)
 class ModelList:
-    """The models of a server, the default first."""
+    """The models of a server, the default first; the `leaving` ones take no new request."""
 
     served: list[ServedModel] = field(default_factory=list)
+    leaving: list[ServedModel] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self.served)

@@ -68,7 +68,8 @@ class TranscriptionService:
         """
         if self._fleet:
             await self._fleet.stop()
-        models = list(self._models)
+        # also those that a reload was just taking away
+        models = [*self._models, *self._models.leaving]
         await asyncio.gather(*(served.dispatcher.stop() for served in models))
         await self._media.stop()
         await asyncio.gather(*(served.pool.stop() for served in models))
@@ -94,7 +95,9 @@ class TranscriptionService:
         return self._models.find(name).info
 
     def pools(self) -> tuple[PoolSnapshot, ...]:
-        return tuple(served.pool.snapshot() for served in self._models)
+        """Of those that leave, too, as long as their workers live."""
+        models = (*self._models, *self._models.leaving)
+        return tuple(served.pool.snapshot() for served in models)
 
     def text_pool(self) -> PoolSnapshot | None:
         """The workers of text engines; a request is answered without them, and says so."""
@@ -115,7 +118,7 @@ class TranscriptionService:
             served.pool.snapshot().model: QueueSnapshot(
                 served.dispatcher.waiting, served.dispatcher.waiting_s, requests
             )
-            for served in self._models
+            for served in (*self._models, *self._models.leaving)
         }
 
     def progress(self, request_id: str) -> RequestProgress | None:

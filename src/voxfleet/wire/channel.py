@@ -152,17 +152,20 @@ class _Inbox:
 
     def look(self) -> None:
         """Take what has come; of very much only some, as others want their turn of the loop."""
-        for _ in range(_MESSAGES_A_TURN):
-            if self._socket.closed or not self._has_message():
-                break
-            self._messages.append(self._socket.recv_multipart(zmq.NOBLOCK))
+        try:
+            for _ in range(_MESSAGES_A_TURN):
+                self._messages.append(self._socket.recv_multipart(zmq.NOBLOCK))
+        except zmq.Again:
+            # nothing more: from here on the descriptor tells
+            pass
         else:
-            self._loop.call_soon(self.look)
+            self._loop.call_soon(self._look_again)
         if self._messages:
             self._wake_all()
 
-    def _has_message(self) -> bool:
-        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+    def _look_again(self) -> None:
+        if not self._socket.closed:
+            self.look()
 
     def close(self) -> None:
         """To be called while the socket is open: later its descriptor may be another's."""

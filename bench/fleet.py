@@ -1,0 +1,116 @@
+"""Measures the fleet against its goals, all in one run with the `fake` engine; prints one table.
+
+`--only PART` measures one part, `--quick` all of them in less time. A goal that is missed is told
+in the table, not by the exit status: timings of a shared machine are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from bench import fleet_overload, fleet_realtime, fleet_throughput, gateway_cost
+from bench.fleet_goal import Goal, print_load, print_machine, print_table
+
+GATEWAY_MS = 3.5
+_UPLOAD_BYTES = 1_000_000
+_UPLOADERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds for each part; `rounds` is of gateway cost."""
+
+    rounds: int
+    throughput_s: float
+    batches_s: float
+    scaling_s: float
+    saturated_s: float
+    overload_s: float
+    realtime_s: float
+
+
+FULL = Times(5, 5.0, 15.0, 30.0, 40.0, 120.0, 120.0)
+QUICK = Times(2, 2.0, 4.0, 8.0, 12.0, 20.0, 12.0)
+Part = Callable[[Times, bool], list[Goal]]
+
+
+def gateway(times: Times, _: bool) -> list[Goal]:
+    print(
+        f"gateway: uploads of {_UPLOAD_BYTES:,} bytes by {_UPLOADERS} clients, median of"
+        f" {times.rounds} x 200 requests"
+    )
+    with gateway_cost.started_server([]) as (address, server):
+        process = psutil.Process(server.pid)
+        form = gateway_cost.form_of(gateway_cost.wav(_UPLOAD_BYTES))
+        uploader = gateway_cost.Uploader(address, form)
+        uploader.send(gateway_cost.WARM_UP_REQUESTS, _UPLOADERS)
+        costs = [
+            gateway_cost.measure(process, uploader, 200, _UPLOADERS) for _ in range(times.rounds)
+        ]
+    cost_ms = gateway_cost.median_ms(costs)
+    least_ms = min(cost.total_ms for cost in costs)
+    return [
+        Goal(
+            "gateway's processor time a request, 1 MB upload",
+            f"<= {GATEWAY_MS:g} ms",
+            f"{cost_ms:.2f} ms (least {least_ms:.2f})",
+            cost_ms <= GATEWAY_MS,
+        )
+    ]
+
+
+def throughput(times: Times, profile: bool) -> list[Goal]:
+    fleet_throughput.print_throughput(times.throughput_s)
+    return asyncio.run(fleet_throughput.segments_a_second(times.throughput_s, profile))
+
+
+def batches(times: Times, _: bool) -> list[Goal]:
+    fleet_throughput.print_batches()
+    return asyncio.run(fleet_throughput.batches(times.batches_s))
+
+
+def scaling(times: Times, _: bool) -> list[Goal]:
+    fleet_throughput.print_scaling(times.scaling_s)
+    return asyncio.run(fleet_throughput.scaling(times.scaling_s))
+
+
+def overload(times: Times, _: bool) -> list[Goal]:
+    fleet_overload.print_parameters(times.overload_s, times.saturated_s)
+    return asyncio.run(fleet_overload.overload(times.overload_s, times.saturated_s))
+
+
+def realtime(times: Times, _: bool) -> list[Goal]:
+    fleet_realtime.print_parameters(times.realtime_s)
+    return asyncio.run(fleet_realtime.realtime(times.realtime_s))
+
+
+PARTS: dict[str, Part] = {
+    part.__name__: part for part in (gateway, throughput, batches, scaling, overload, realtime)
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
+    parser.add_argument("--quick", action="store_true", help="under two minutes in all")
+    parser.add_argument("--profile", action="store_true", help="of the dispatcher's process, too")
+    options = parser.parse_args()
+    times = QUICK if options.quick else FULL
+    print_machine()
+    goals: list[Goal] = []
+    for name in options.only:
+        goals += PARTS[name](times, options.profile)
+        print_load()
+    print()
+    print_table(goals)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

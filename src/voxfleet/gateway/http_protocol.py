@@ -1,0 +1,154 @@
+"""How the bytes of a connection become requests: uvicorn's fast protocol, with the limits it lacks.
+
+uvicorn's other protocol (h11) has them, but takes much more time for an upload. Knows no app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+#: what may come of a client without completing a head or bringing a piece of a body
+MAX_HEAD_BYTES = 65_536
+#: requests that a client may send before the first of them is answered
+MAX_PIPELINED = 16
+
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 29\r\n"
+    b"connection: close\r\n"
+    b"\r\n"
+    b"The headers are over 64 KiB.\n"
+)
+
+
+class LimitedHttpProtocol(HttpToolsProtocol):
+    """Bounded in what it keeps for a client; never answers one request in another's place."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        #: bytes that have come to nothing yet
+        self._idle_bytes = 0
+        self._in_head = False
+        #: not answered yet, in their order
+        self._open: deque[RequestResponseCycle] = deque()
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        self._idle_bytes += len(data)
+        self._feed(data)
+        if self._idle_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            if self._may_be_told():
+                self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            else:
+                self._decline_upgrade(data[upgrade.args[0] :])
+        except HttpParserError:
+            msg = "Invalid HTTP request received."
+            self.logger.warning(msg)
+            self.send_400_response(msg)
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read the request again as one that proposes no other protocol.
+
+        Java's client proposes HTTP/2 with every first request, and the parser would drop its body.
+        """
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = HttpRequestParser(self)
+        # as uvicorn's own: what comes behind the last request is dropped, not an error
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed(b"\r\n".join([*lines, b"", rest]))
+
+    def _declines_upgrade(self) -> bool:
+        return self.parser.should_upgrade() and not self._should_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._may_be_told():
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
+    def _may_be_told(self) -> bool:
+        """What is wrong: not when it would be taken for the answer to a request before it."""
+        if not self._open:
+            return True
+        asked = self._open[0]
+        return len(self._open) == 1 and asked.more_body and not asked.response_started
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # uvicorn tells only the last of several requests that their client is gone
+        for cycle in self._open:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._open.clear()
+        super().connection_lost(exc)
+
+    # -- what the parser tells ----------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # what follows a chunked body would be added to a head that is understood already
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._idle_bytes = 0
+        self._in_head = False
+        if len(self._open) >= MAX_PIPELINED:
+            raise ValueError("too many requests at once")
+        self._refuse_ambiguous()
+        if self._declines_upgrade():
+            return
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not before:
+            self._open.append(self.cycle)
+
+    def _refuse_ambiguous(self) -> None:
+        """What the parser lets pass and HTTP/1.1 does not; raised, it becomes a 400."""
+        if self.parser.get_method() == b"CONNECT":
+            raise ValueError("this is no proxy")
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            raise ValueError("not one Host header")
+        for name, value in self.headers:
+            if name == b"transfer-encoding" and value.lower() != b"chunked":
+                raise ValueError("a transfer encoding that nobody can undo here")
+
+    def on_body(self, body: bytes) -> None:
+        self._idle_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._idle_bytes = 0
+        if not self._declines_upgrade():
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        if self._open:
+            self._open.popleft()
+        super().on_response_complete()
