@@ -31,6 +31,7 @@ from voxfleet.gateway.http_app import create_app
 from voxfleet.gateway.http_server import HttpServer, bind
 from voxfleet.media.media_pool import MediaPool
 from voxfleet.observe.data_dir import DataDir, open_data_dir, open_scratch_dir
+from voxfleet.observe.descriptors import raise_descriptor_limit
 from voxfleet.observe.heap import keep_freed_memory
 from voxfleet.observe.logs import configure_logging
 from voxfleet.part_settings import (
@@ -60,6 +61,7 @@ def run_server(settings: Settings, announce: Callable[[str], None], read: ReadSe
     """
     configure_logging(settings.log.level, settings.log.format)
     keep_freed_memory()
+    raise_descriptor_limit()
     pool_orders(settings)
     with open_data_dir(settings.data_dir) as folder:
         # the port before the model: a busy port is known at once, a model takes its time

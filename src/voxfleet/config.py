@@ -130,7 +130,10 @@ class QueueSection(Section):
         description="Longest estimated wait; where it would be longer, the answer is 503.",
     )
     max_requests: int = Field(
-        default=1000, ge=1, description="Requests at once, in work and waiting; more get 503."
+        default=1000,
+        ge=1,
+        le=4000,
+        description="Requests at once, in work and waiting; more get 503.",
     )
     batch_goal_s: float = Field(
         default=3,

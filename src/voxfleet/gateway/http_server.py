@@ -24,7 +24,7 @@ from voxfleet.gateway.http_protocol import LimitedHttpProtocol
 _BACKLOG = 2048
 #: the last line, behind the places of the service: above it every request is answered 503 by
 #: uvicorn itself, in plain text, before the app sees it
-MAX_CONNECTIONS = 1000
+MAX_CONNECTIONS = 4096
 
 
 def bind(host: str, port: int) -> socket.socket:
