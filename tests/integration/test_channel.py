@@ -193,3 +193,22 @@ def test_beats_that_nobody_takes_hold_nobody_up(tmp_path: Path) -> None:
     for count in range(5_000):
         beats.send(Heartbeat(count))
     beats.close()
+
+
+async def test_what_is_said_together_arrives_one_by_one(tmp_path: Path) -> None:
+    hub = Hub(tmp_path / "socket")
+    dial = Dial(hub.address, "child")
+    try:
+        dial.send()
+        dial.send(Heartbeat(1), MediaReady(), Heartbeat(2))
+        heard = [await asyncio.wait_for(hub.receive(), LIMIT_S) for _ in range(3)]
+        assert heard == [("child", Heartbeat(1)), ("child", MediaReady()), ("child", Heartbeat(2))]
+        dial._socket.send_multipart([b"nonsense", b"\x00"])
+        dial.send(Heartbeat(3))
+        with pytest.raises(GarbledMessageError) as garbled:
+            await asyncio.wait_for(hub.receive(), LIMIT_S)
+        assert garbled.value.child == "child"
+        assert await asyncio.wait_for(hub.receive(), LIMIT_S) == ("child", Heartbeat(3))
+    finally:
+        dial.close()
+        hub.close()

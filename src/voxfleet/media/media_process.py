@@ -30,6 +30,7 @@ from voxfleet.wire.messages import (
     CloseFile,
     Failure,
     FileFailed,
+    FromChild,
     Granted,
     MediaReady,
     OpenFile,
@@ -54,6 +55,8 @@ class MediaProcess:
         self._turns = Turns()
         self._memory = FileMemory(settings.memory_limit_mb)
         self._cutters: dict[str, FileCutter] = {}
+        #: what the gateway is told when the turn ends: each message by itself would wake it
+        self._said: list[FromChild] = []
         self._stopping = False
 
     def run(self) -> None:
@@ -68,10 +71,14 @@ class MediaProcess:
         for file_id in list(self._cutters):
             self._drop(file_id)
 
+    def _tell(self) -> None:
+        self._dial.send(*self._said)
+        self._said.clear()
+
     def _hear(self, message: ToChild) -> None:
         match message:
             case OpenFile():
-                cutter = FileCutter(message, self._settings, self._dial.send)
+                cutter = FileCutter(message, self._settings, self._said.append)
                 self._cutters[message.file_id] = cutter
                 self._turns.add(message.file_id, message.work_class, message.window)
             case Granted(file_id=file_id, segments=segments):
@@ -87,12 +94,14 @@ class MediaProcess:
         if file_id in self._cutters:
             # says that nothing more will be written for it
             self._fail(file_id, CancelledError(f"{self._cutters[file_id].name}: closed"))
+            self._tell()
 
     def _work(self, file_id: str) -> None:
         self._turn_file.begin(file_id)
-        self._dial.send(SliceBegun(file_id))
+        self._said.append(SliceBegun(file_id))
         self._turn(file_id, self._cutters[file_id])
         self._turn_file.end()
+        self._tell()
 
     def _turn(self, file_id: str, cutter: FileCutter) -> None:
         try:
@@ -106,7 +115,7 @@ class MediaProcess:
             self._fail(file_id, VoxfleetError(f"{text}; the server's log says more"))
         else:
             self._turns.change_room(file_id, -delivered)
-            self._dial.send(SliceEnded(file_id, cutter.decoded_s))
+            self._said.append(SliceEnded(file_id, cutter.decoded_s))
             if cutter.finished:
                 self._drop(file_id)
 
@@ -122,7 +131,7 @@ class MediaProcess:
     def _fail(self, file_id: str, fault: VoxfleetError) -> None:
         self._drop(file_id)
         failure = Failure(fault.code, fault.message, fault.param)
-        self._dial.send(FileFailed(file_id, failure))
+        self._said.append(FileFailed(file_id, failure))
 
     def _drop(self, file_id: str) -> None:
         self._turns.remove(file_id)

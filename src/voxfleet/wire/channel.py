@@ -69,22 +69,23 @@ class Hub:
                 f"{socket_path}: no socket can be made there ({fault}); make its folder writable"
             ) from None
         self._inbox = _Inbox(self._socket)
+        #: messages that came together, and the child they came from
+        self._read: deque[tuple[str, FromChild]] = deque()
 
     async def receive(self) -> tuple[str, FromChild]:
         """The next message and the name of the child it came from; raises GarbledMessageError.
 
         Cancelled when the hub is closed meanwhile.
         """
-        name, *payload = await self._inbox.take()
-        speaker = name.decode(errors="replace")
-        child = speaker.removesuffix(BEAT_SUFFIX)
-        try:
-            message = _from_child.decode(b"".join(payload))
-            if speaker != child and not isinstance(message, Heartbeat):
-                raise msgspec.DecodeError(f"{type(message).__name__} is no heartbeat")
-        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-            raise GarbledMessageError(child, fault) from None
-        return child, message
+        while not self._read:
+            name, *frames = await self._inbox.take()
+            speaker = name.decode(errors="replace")
+            child = speaker.removesuffix(BEAT_SUFFIX)
+            try:
+                self._read.extend((child, _decoded(frame, speaker != child)) for frame in frames)
+            except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+                raise GarbledMessageError(child, fault) from None
+        return self._read.popleft()
 
     async def send(self, child: str, message: ToChild) -> bool:
         """`post`, as something to wait for."""
@@ -113,6 +114,13 @@ class Hub:
         self._context.term()
         if self._private_folder is not None:
             shutil.rmtree(self._private_folder, ignore_errors=True)
+
+
+def _decoded(frame: bytes, is_beat: bool) -> FromChild:
+    message = _from_child.decode(frame)
+    if is_beat and not isinstance(message, Heartbeat):
+        raise msgspec.DecodeError(f"{type(message).__name__} is no heartbeat")
+    return message
 
 
 def _router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
@@ -205,8 +213,10 @@ class Dial:
         # what was said last must still arrive after close: an answer, or why the start failed
         self._context, self._socket = _dealer(address, name, linger_ms=2_000)
 
-    def send(self, message: FromChild) -> None:
-        self._socket.send(_encoder.encode(message))
+    def send(self, *messages: FromChild) -> None:
+        """All of them together: the gateway is woken once."""
+        if messages:
+            self._socket.send_multipart([_encoder.encode(message) for message in messages])
 
     def receive(self, timeout_s: float | None = None) -> ToChild | None:
         """The next message, or None when none came in `timeout_s` (None waits for ever)."""
