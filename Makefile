@@ -8,7 +8,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint c
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fix bench bench-server bench-long bench-paraformer \
+.PHONY: help setup run test lint fix bench bench-server bench-long bench-fleet bench-soak bench-paraformer \
 	bench-paraformer-gpu docs clean test-faults test-parity
 
 help: ## list the chores
@@ -45,6 +45,12 @@ bench-server: $(VENV)/.test ## measure a running server: speed, /health meanwhil
 
 bench-long: $(VENV)/.test ## measure a 10-hour recording: memory, and the wait of a short one
 	@exec $(BIN)/python bench/long_recording.py $(ARGS)
+
+bench-fleet: $(VENV)/.test ## measure the fleet: cost of a request, batches, overload, live speech beside long files
+	@PYTHONPATH=. exec $(BIN)/python bench/fleet.py $(ARGS)
+
+bench-soak: $(VENV)/.test ## load a server with everything for half an hour and see what grows
+	@PYTHONPATH=. exec $(BIN)/python bench/fleet_soak.py $(ARGS)
 
 bench-paraformer: $(PARITY)/.installed ## measure Paraformer beside FunASR, same weights and recordings
 	@PYTHONPATH=. exec $(PARITY)/bin/python bench/paraformer_speed.py $(ARGS)
