@@ -78,7 +78,10 @@ class Attempt:
                 return [_engine_fault(segment, fault) for segment in segments]
             _log.warning("a batch of %d failed, now in halves: %r", len(segments), fault)
         else:
-            return _outcomes(answers, len(segments))
+            if len(answers) == len(segments) or len(segments) <= 1:
+                return _outcomes(answers, len(segments))
+            # whose answer is missing is not known: in halves, until it stands alone
+            _log.warning("%d answers to %d segments, now in halves", len(answers), len(segments))
         finally:
             self._tick()
         # not before here: the fault's frames hold what the batch took of the memory

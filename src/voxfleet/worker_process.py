@@ -95,6 +95,10 @@ def run_worker(arguments: Sequence[str], load: Callable[[str, Progress], Servant
     if status == DEVICE_FAULT_STATUS:
         # at once: what cleans up after a device that is gone aborts the process, or waits for it
         os._exit(status)
+    if stop.arrived and status == 0:
+        # as one whom the signal ended: a status of 0 would be taken for the work's fault
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
     return status
 
 

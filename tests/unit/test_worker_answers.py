@@ -161,10 +161,16 @@ def test_a_refusal_of_the_whole_batch_is_everybodys() -> None:
     assert recognise_safely(Played(refuse), SEGMENTS) == [fault] * 3
 
 
-@pytest.mark.parametrize("count", [0, 2, 4])
-def test_a_wrong_count_is_nobodys_text(count: int) -> None:
-    outcomes = recognise_safely(Played(lambda _: [HEARD] * count), SEGMENTS)
-    assert [type(outcome) for outcome in outcomes] == [EngineFaultError] * 3
+@pytest.mark.parametrize("missing", [1, -1])
+def test_a_wrong_count_is_nobodys_text_and_costs_only_whom_it_comes_with(missing: int) -> None:
+    """As many answers as it should, but for a batch that holds the bad segment."""
+
+    def answers(batch: Sequence[Segment]) -> list[Hypothesis]:
+        bad = any(segment.id == SEGMENTS[1].id for segment in batch)
+        return [HEARD] * (len(batch) - missing * bad)
+
+    outcomes = recognise_safely(Played(answers), SEGMENTS)
+    assert [type(outcome) for outcome in outcomes] == [Hypothesis, EngineFaultError, Hypothesis]
 
 
 def test_what_is_no_outcome_is_a_fault() -> None:

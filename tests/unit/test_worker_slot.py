@@ -75,6 +75,30 @@ def test_a_finished_batch_forgives_earlier_deaths() -> None:
     assert slot.end_life("x", POLICY) == 0.0
 
 
+def test_trouble_is_told_from_the_third_death_in_a_row_and_forgiven_after_a_minute() -> None:
+    slot = ready_slot()
+    die(slot)
+    die(slot)
+    assert slot.trouble == ""
+    die(slot)
+    assert "w-0 ended 3 times in a row" in slot.trouble
+    for _ in range(59):
+        slot.pass_time(1.0)
+    assert slot.trouble
+    slot.pass_time(2.0)
+    assert slot.trouble == ""
+    assert slot.end_life("x", POLICY) == 0.0
+
+
+def test_time_in_which_it_starts_forgives_nothing() -> None:
+    slot = ready_slot()
+    for _ in range(3):
+        slot.end_life("x", POLICY)
+        slot.begin_life()
+    slot.pass_time(1000.0)
+    assert slot.trouble
+
+
 def test_room_is_promised_once() -> None:
     slot = ready_slot()
     room = slot.promise(30.0)

@@ -217,7 +217,7 @@ class WorkerCrew:
 
     def _pass_time(self, slot: WorkerSlot, elapsed_s: float) -> None:
         self._owner.ticked(slot, elapsed_s)
-        slot.silent_s += elapsed_s
+        slot.pass_time(elapsed_s)
         # one that computes may hold the interpreter: its batch has a limit of its own
         waits = slot.state is WorkerState.READY and slot.batch is None
         if waits and slot.silent_s > self._silence_limit_s:

@@ -31,6 +31,8 @@ _NEXT: dict[WorkerState, frozenset[WorkerState]] = {
 }
 #: deaths in a row, without a finished batch, from which on operators are told
 _MANY_DEATHS = 3
+#: a worker that has been ready for so long is as good as any
+_FORGIVEN_AFTER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class WorkerSlot:
         self.served = Served()
         #: how long it has said nothing, counted by whoever hears it
         self.silent_s = 0.0
+        self.ready_s = 0.0
         self.progress = 0
 
     @property
@@ -127,6 +130,15 @@ class WorkerSlot:
         self.move(WorkerState.READY)
         self.failed_starts = 0
         self.silent_s = 0.0
+        self.ready_s = 0.0
+
+    def pass_time(self, elapsed_s: float) -> None:
+        """So much time has passed for a living worker."""
+        self.silent_s += elapsed_s
+        if self.state is WorkerState.READY:
+            self.ready_s += elapsed_s
+            if self.ready_s > _FORGIVEN_AFTER_S:
+                self.deaths_in_row = 0
 
     def promise(self, credit_s: float, pace: TimeModel | None = None) -> Room:
         self.room = Room(self.id, credit_s, pace)
