@@ -30,13 +30,13 @@ class Times:
     throughput_s: float
     batches_s: float
     scaling_s: float
-    saturated_s: float
-    overload_s: float
+    flood: fleet_overload.Flood
     realtime_s: float
+    always_a_file: bool
 
 
-FULL = Times(5, 5.0, 15.0, 30.0, 40.0, 120.0, 120.0)
-QUICK = Times(2, 2.0, 4.0, 8.0, 12.0, 20.0, 12.0)
+FULL = Times(5, 5.0, 15.0, 30.0, fleet_overload.Flood(120.0, 40.0, 30.0), 120.0, True)
+QUICK = Times(2, 2.0, 3.0, 5.0, fleet_overload.Flood(15.0, 8.0, 10.0), 8.0, False)
 Part = Callable[[Times, bool], list[Goal]]
 
 
@@ -81,13 +81,13 @@ def scaling(times: Times, _: bool) -> list[Goal]:
 
 
 def overload(times: Times, _: bool) -> list[Goal]:
-    fleet_overload.print_parameters(times.overload_s, times.saturated_s)
-    return asyncio.run(fleet_overload.overload(times.overload_s, times.saturated_s))
+    fleet_overload.print_parameters(times.flood)
+    return asyncio.run(fleet_overload.overload(times.flood))
 
 
 def realtime(times: Times, _: bool) -> list[Goal]:
     fleet_realtime.print_parameters(times.realtime_s)
-    return asyncio.run(fleet_realtime.realtime(times.realtime_s))
+    return asyncio.run(fleet_realtime.realtime(times.realtime_s, always_a_file=times.always_a_file))
 
 
 PARTS: dict[str, Part] = {

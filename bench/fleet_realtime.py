@@ -40,7 +40,7 @@ def print_parameters(seconds: float) -> None:
         f" realtime of 1-8 s and {_INTERACTIVE_SHARE:.0%} interactive (lognormal 1.6, 0.8, 1-30 s)"
         f" of {_INTERACTIVE_CLIENTS} clients, both Poisson; {_FILE_SHARE:.0%} hour-long files of"
         f" {_FILE_SEGMENTS} segments of 20-30 s, {_IN_FLIGHT_OF_A_FILE} of each in flight;"
-        f" {seconds:g} s; then the same with a file always there"
+        f" {seconds:g} s; in a full run, then the same with files always there"
     )
 
 
@@ -145,11 +145,10 @@ async def _awaited(work: Awaitable[None]) -> None:
     await work
 
 
-async def realtime(seconds: float) -> list[Goal]:
-    return [
-        *await _measured(seconds, always_a_file=False),
-        *await _measured(seconds, always_a_file=True),
-    ]
+async def realtime(seconds: float, *, always_a_file: bool) -> list[Goal]:
+    """At the load; where `always_a_file`, then again with files that never end."""
+    goals = await _measured(seconds, always_a_file=False)
+    return goals + (await _measured(seconds, always_a_file=True) if always_a_file else [])
 
 
 async def _measured(seconds: float, *, always_a_file: bool) -> list[Goal]:

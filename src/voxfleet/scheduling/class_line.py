@@ -17,6 +17,12 @@ from voxfleet.scheduling.retries import Ticket
 _Key = tuple[float, int]
 #: how many clients a batch is shared out among; a batch seldom has more places
 _SHARERS = 32
+#: companions come from the most urgent of the line, so many budgets of sound and so many segments
+#: at the least: else an awkward length would be overtaken for as long as a crowd lasts
+_FRONT_BUDGETS = 4.0
+_FRONT_SEGMENTS = 64
+#: and from so many clients, those who were served least
+_FRONT_CLIENTS = 32
 
 
 class ClassLine:
@@ -25,8 +31,6 @@ class ClassLine:
     def __init__(self, length_ratio: float) -> None:
         self._length_ratio = length_ratio
         self._waiting: dict[int, Ticket] = {}
-        self._by_length: list[Length] = []
-        self._client_by_length: dict[str, list[Length]] = {}
         #: per client (deadline, number): first the most urgent, then who came first
         self._by_deadline: dict[str, list[tuple[float, int]]] = {}
         self._shares = FairShare()
@@ -35,23 +39,19 @@ class ClassLine:
         return len(self._waiting)
 
     def add(self, number: int, ticket: Ticket) -> None:
-        client, length = ticket.client, _length(number, ticket)
+        client = ticket.client
         if client not in self._by_deadline:
-            self._by_deadline[client], self._client_by_length[client] = [], []
+            self._by_deadline[client] = []
             self._shares.arrive(client)
         self._waiting[number] = ticket
-        insort(self._by_length, length)
-        insort(self._client_by_length[client], length)
         insort(self._by_deadline[client], (ticket.deadline_s, number))
 
     def remove(self, number: int) -> Ticket:
         ticket = self._waiting.pop(number)
-        client, length = ticket.client, _length(number, ticket)
-        _drop(self._by_length, length)
-        _drop(self._client_by_length[client], length)
+        client = ticket.client
         _drop(self._by_deadline[client], (ticket.deadline_s, number))
         if not self._by_deadline[client]:
-            del self._by_deadline[client], self._client_by_length[client]
+            del self._by_deadline[client]
             self._shares.leave(client)
         return ticket
 
@@ -80,10 +80,29 @@ class ClassLine:
         return own + sum(others)
 
     def _choose(self, head: Length, budget_s: float) -> Sequence[Length]:
-        batch = fill(head, self._by_length, budget_s, self._length_ratio)
-        if len(batch) == 1 or len(self._by_deadline) == 1:
+        turns = self._shares.turns(_FRONT_CLIENTS)
+        fronts = self._fronts([client for _, _, client in turns], budget_s)
+        candidates = sorted(each for front in fronts.values() for each in front)
+        batch = fill(head, candidates, budget_s, self._length_ratio)
+        if len(batch) == 1 or len(turns) == 1:
             return batch
-        return share_out(batch, head, self._shares.turns(_SHARERS), self._client_by_length)
+        return share_out(batch, head, turns[:_SHARERS], fronts)
+
+    def _fronts(self, clients: Sequence[str], budget_s: float) -> dict[str, list[Length]]:
+        """Of each client its part of the front, by length; the head is among them."""
+        sound_s = _FRONT_BUDGETS * budget_s / len(clients)
+        least = _FRONT_SEGMENTS // len(clients)
+        return {client: self._front(client, sound_s, least) for client in clients}
+
+    def _front(self, client: str, sound_s: float, least: int) -> list[Length]:
+        """The most urgent of a client, so much sound and so many, by length."""
+        front: list[Length] = []
+        for _, number in self._by_deadline[client]:
+            front.append(_length(number, self._waiting[number]))
+            sound_s -= front[-1][0]
+            if sound_s <= 0 and len(front) >= least:
+                break
+        return sorted(front)
 
     def _head(self) -> int:
         return self._by_deadline[self._shares.next_client][0][1]
