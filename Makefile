@@ -41,7 +41,7 @@ bench: $(VENV)/.test ## measure decoding and speech detection, per core
 	@exec $(BIN)/python bench/audio_speed.py $(ARGS)
 
 bench-server: $(VENV)/.test ## measure a running server: speed, /health meanwhile, memory
-	@exec $(BIN)/python bench/server_load.py $(ARGS)
+	@PYTHONPATH=. exec $(BIN)/python bench/server_load.py $(ARGS)
 
 bench-long: $(VENV)/.test ## measure a 10-hour recording: memory, and the wait of a short one
 	@exec $(BIN)/python bench/long_recording.py $(ARGS)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import psutil
 
 from bench import fleet_overload, fleet_realtime, fleet_throughput, gateway_cost
+from bench.bench_server import started_server
 from bench.fleet_goal import Goal, print_load, print_machine, print_table
 
 GATEWAY_MS = 3.5
@@ -45,7 +46,7 @@ def gateway(times: Times, _: bool) -> list[Goal]:
         f"gateway: uploads of {_UPLOAD_BYTES:,} bytes by {_UPLOADERS} clients, median of"
         f" {times.rounds} x 200 requests"
     )
-    with gateway_cost.started_server([]) as (address, server):
+    with started_server(gateway_cost.SERVER_ENVIRONMENT) as (address, server):
         process = psutil.Process(server.pid)
         form = gateway_cost.form_of(gateway_cost.wav(_UPLOAD_BYTES))
         uploader = gateway_cost.Uploader(address, form)

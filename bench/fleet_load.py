@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
-import subprocess
-import sys
-import tempfile
 import time
 import wave
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import msgspec
 import numpy as np
 
-from bench.server_load import wait_for_address
 from voxfleet.core import SAMPLE_RATE_HZ
 
 SEED = 5
@@ -31,7 +24,6 @@ ROUTE = "/v1/audio/transcriptions"
 CLIENT_TIMEOUT_S = 100.0
 #: made once: clients must cost the machine little
 _RECORDINGS = 64
-_STOP_LIMIT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +71,6 @@ class Worked:
 
     audio_s: float
     compute_s: float
-
-
-@contextmanager
-def started_server(settings: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A server that is ready, with its address; its log lines go to a file, as under systemd."""
-    with tempfile.TemporaryDirectory(prefix="vox-") as folder:
-        log_path = Path(folder) / "log"
-        with log_path.open("w") as log:
-            server = subprocess.Popen(
-                [sys.executable, "-m", "voxfleet.cli", "serve", "--port", "0", "--model", "fake"],
-                env={**os.environ, "VOXFLEET_DATA_DIR": f"{folder}/data", **settings},
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-            try:
-                yield wait_for_address(server), server
-            finally:
-                server.terminate()
-                server.wait(timeout=_STOP_LIMIT_S)
 
 
 def recordings(least_s: float, most_s: float) -> list[Recording]:

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.bench_server import started_server
 from bench.fleet_goal import Goal, percentile
-from bench.fleet_load import Answered, Crowd, recordings, started_server, with_crowd
+from bench.fleet_load import Answered, Crowd, recordings, with_crowd
 
 WORKERS = 2
 SPEED = 25.0

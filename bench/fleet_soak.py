@@ -22,8 +22,9 @@ import httpx
 import numpy as np
 import psutil
 
+from bench.bench_server import started_server
 from bench.fleet_goal import print_load, print_machine
-from bench.fleet_load import CLIENT_TIMEOUT_S, ROUTE, Recording, recordings, started_server
+from bench.fleet_load import CLIENT_TIMEOUT_S, ROUTE, Recording, recordings
 
 SEED = 6
 SAMPLE_EVERY_S = 2.0

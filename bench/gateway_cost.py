@@ -12,20 +12,17 @@ import io
 import json
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import wave
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+
+from bench.bench_server import started_server
 
 BOUNDARY = "gateway-cost-6b1f0c3a"
 SAMPLE_RATE_HZ = 16_000
@@ -52,7 +49,8 @@ class Cost:
 
 def main() -> int:
     options = read_options()
-    with started_server(options.flags) as (address, server):
+    flags = ["--model", "fake", *options.flags]
+    with started_server(SERVER_ENVIRONMENT, flags) as (address, server):
         gateway = psutil.Process(server.pid)
         if options.announce:
             print(f"gateway           pid {server.pid} at {address}", flush=True)
@@ -76,35 +74,6 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--announce", action="store_true", help="say the gateway's process id")
     parser.add_argument("flags", nargs="*", help="flags of `voxfleet serve`, after --")
     return parser.parse_args()
-
-
-@contextmanager
-def started_server(flags: list[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A server that is ready, with its address; its log lines go to a file, as under systemd."""
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
-        command = [sys.executable, "-m", "voxfleet.cli", "serve", "--port", "0", "--model", "fake"]
-        server = subprocess.Popen(
-            [*command, *flags],
-            env=os.environ | SERVER_ENVIRONMENT | {"VOXFLEET_DATA_DIR": f"{folder}/data"},
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        try:
-            yield wait_for_address(server), server
-        finally:
-            server.terminate()
-            server.wait(timeout=60)
-
-
-def wait_for_address(server: subprocess.Popen[str]) -> str:
-    address = ""
-    for line in server.stdout or ():
-        if line.startswith("address"):
-            address = line.split()[1]
-        if line.startswith("try"):
-            return address
-    raise SystemExit("the server ended before it was ready")
 
 
 def wav(size_bytes: int) -> bytes:

@@ -7,11 +7,8 @@ from several clients at once, and asks /health ten times a second. Knows nothing
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +18,7 @@ import httpx
 import psutil
 
 import voxfleet
+from bench.bench_server import started_server
 
 DEFAULT_CLIP = Path(voxfleet.__file__).with_name("samples") / "hello.wav"
 PROBE_INTERVAL_S = 0.1
@@ -49,21 +47,10 @@ class Watcher(threading.Thread):
 
 def main() -> int:
     options = read_options()
-    with tempfile.TemporaryDirectory() as folder:
-        begun_s = time.perf_counter()
-        server = subprocess.Popen(
-            [sys.executable, "-m", "voxfleet.cli", "serve", "--port", "0", *options.flags],
-            env=os.environ | {"VOXFLEET_DATA_DIR": folder},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            address = wait_for_address(server)
-            print(f"ready after       {time.perf_counter() - begun_s:6.2f} s")
-            measure(address, psutil.Process(server.pid), options)
-        finally:
-            server.terminate()
-            server.wait(timeout=60)
+    begun_s = time.perf_counter()
+    with started_server({}, options.flags) as (address, server):
+        print(f"ready after       {time.perf_counter() - begun_s:6.2f} s")
+        measure(address, psutil.Process(server.pid), options)
     return 0
 
 
@@ -74,16 +61,6 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=40)
     parser.add_argument("flags", nargs="*", help="flags of `voxfleet serve`, after --")
     return parser.parse_args()
-
-
-def wait_for_address(server: subprocess.Popen[str]) -> str:
-    address = ""
-    for line in server.stdout or ():
-        if line.startswith("address"):
-            address = line.split()[1]
-        if line.startswith("try"):
-            return address
-    raise SystemExit("the server ended before it was ready")
 
 
 def measure(address: str, server: psutil.Process, options: argparse.Namespace) -> None:

@@ -151,7 +151,7 @@ class SpooledSegment:
 class Batch:
     """Segments computed together, of like length, from any requests.
 
-    `suspect` is a segment on trial, alone: it was there before when a worker was lost.
+    `suspect` are segments on trial, with nobody else: they were there when a worker was lost.
     """
 
     id: str

@@ -45,7 +45,10 @@ class OperatedServer:
 def operated(folder: Path, text: str, **settings: str) -> Iterator[OperatedServer]:
     file = folder / "voxfleet.toml"
     file.write_text(text, encoding="utf-8")
-    environment = {"VOXFLEET_AUDIO__VAD": "off"} | settings
+    # nobody reads what it says on stderr: a line for each request would fill the pipe, and the
+    # server would wait in the middle of a line for ever
+    quiet = {"VOXFLEET_AUDIO__VAD": "off", "VOXFLEET_LOG__LEVEL": "warning"}
+    environment = quiet | settings
     with (
         serving(folder / "data", "--config", str(file), **environment) as server,
         server.client() as client,

@@ -87,13 +87,17 @@ def test_two_pools_and_two_models_behind_one_address(tmp_path: Path) -> None:
 
 def test_a_reload_replaces_workers_one_by_one_and_fails_nobody(server: OperatedServer) -> None:
     old = [row["pid"] for row in server.rows()]
-    server.settings(ONE.replace("instances = 2", "instances = 3") + "batch_size_s = 44\n")
+    server.settings(
+        ONE.replace("instances = 2", "instances = 3") + "batch_size_s = 44\n[fake]\nload_s = 1\n"
+    )
     with crowd(server):
         told = server.order("/v1/fleet/reload")
         assert told.status_code == 202
         assert "replaces the workers of fake" in told.json()["message"]
         busy = server.order("/v1/fleet/reload")
-        assert busy.status_code in (202, 503)
+        # the successors take a second each to load
+        assert busy.status_code == 503
+        assert "a reload is being carried out" in busy.json()["error"]["message"]
         eventually(lambda: server.states() == ["ready"] * 3 and not _has(server, old))
 
 

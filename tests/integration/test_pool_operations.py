@@ -56,6 +56,8 @@ async def test_a_restart_while_it_loads_starts_loading_anew() -> None:
         row = next(r for r in rig.pool.snapshot().workers if r.state is not WorkerState.READY)
         rig.pool.restart(row.id, "again")
         await until(lambda: all(r.state is WorkerState.READY for r in rig.pool.snapshot().workers))
+        restarts = {r.id: r.restarts for r in rig.pool.snapshot().workers}
+        assert restarts == {"fake-0": 0, "fake-1": 0} | {row.id: 1}
 
 
 async def test_a_drained_worker_stays_away_until_it_is_restarted(tmp_path: Path) -> None:
