@@ -21,7 +21,7 @@ run: $(VENV)/.base ## install what serving needs and serve on http://127.0.0.1:7
 	@exec $(BIN)/voxfleet serve $(ARGS)
 
 test: $(VENV)/.test ## run the tests
-	@exec $(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/parity $(ARGS)
+	@exec $(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/parity --ignore=tests/outsiders $(ARGS)
 
 test-faults: $(VENV)/.test ## kill, stop, starve and confuse real processes, and count the answers
 	@exec $(BIN)/python -m pytest tests/faults $(ARGS)
@@ -59,7 +59,7 @@ bench-paraformer-gpu: $(VENV)/.test ## measure Paraformer on an NVIDIA GPU, as a
 	@PYTHONPATH=. exec $(BIN)/python bench/paraformer_gpu.py $(ARGS)
 
 docs: $(VENV)/.base ## write the generated parts of docs/ anew
-	@exec $(BIN)/python scripts/make_docs.py
+	@PYTHONPATH=. exec $(BIN)/python scripts/make_docs.py
 
 ifeq ($(wildcard tests/parity/test_*.py),)
 test-parity:

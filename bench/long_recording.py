@@ -20,7 +20,7 @@ import voxfleet
 from voxfleet.assemble import open_service
 from voxfleet.config_sources import load_settings
 from voxfleet.core import WorkClass
-from voxfleet.transcribe.pipeline import TranscribeRequest
+from voxfleet.transcribe.transcribe_request import TranscribeRequest
 from voxfleet.transcribe.transcription_service import TranscriptionService
 
 CLIP = Path(voxfleet.__file__).with_name("samples") / "hello.wav"

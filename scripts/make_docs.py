@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from scripts.metrics_table import metrics_table
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from typer._click.core import Command
@@ -168,6 +170,7 @@ def _first_sentence(path: Path) -> str:
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "architecture.md": ("modules", module_table),
     "cli.md": ("commands", command_help),
+    "metrics.md": ("metrics", metrics_table),
     "settings.md": ("settings", settings_table),
 }
 

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -77,11 +78,13 @@ def test_a_document_without_markers_is_refused() -> None:
 def operations() -> dict[str, JsonObject]:
     """Every `METHOD /path` of the server and what OpenAPI says of it."""
     from voxfleet.gateway.api_schemas import GatewaySettings, SpeechService
-    from voxfleet.gateway.http_app import create_app
+    from voxfleet.gateway.hotword_lists import HotwordShelf
+    from voxfleet.gateway.http_app import GatewayParts, create_app
 
     # only its routes are read, and none of them is called
-    nobody = cast("SpeechService", object())
-    app = create_app(nobody, GatewaySettings(upload_dir=Path("/nowhere"), version="0"))
+    nobody = cast("SpeechService", Mock())
+    parts = GatewayParts(hotwords=cast("HotwordShelf", object()))
+    app = create_app(nobody, GatewaySettings(upload_dir=Path("/nowhere"), version="0"), parts)
     return {
         f"{method.upper()} {path}": operation
         for path, methods in app.openapi()["paths"].items()

@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
+from voxfleet.banner import banner
 from voxfleet.config import Settings
-from voxfleet.core import EngineInfo
-from voxfleet.errors import PlanError, StartError, VoxfleetError
+from voxfleet.errors import PlanError, StartError
 from voxfleet.fleet.devices import DeviceProbe, NvmlProbe
 from voxfleet.fleet.local_pool import LocalPool
 from voxfleet.fleet.machine_reader import MachineReader
@@ -27,17 +31,30 @@ from voxfleet.fleet.simulated_gpus import SimulatedProbe
 from voxfleet.fleet.supervisor import FleetSupervisor
 from voxfleet.fleet.text_pool import TextPool
 from voxfleet.fleet.worker_spec import WorkerSpec
-from voxfleet.gateway.http_app import create_app
+from voxfleet.gateway.access import Keys
+from voxfleet.gateway.exposure import exposure_warning
+from voxfleet.gateway.hotword_lists import HotwordShelf
+from voxfleet.gateway.http_app import GatewayParts, create_app
 from voxfleet.gateway.http_server import HttpServer, bind
+from voxfleet.gateway.http_settings import SignalHooks
+from voxfleet.gateway.readiness import Readiness
+from voxfleet.gateway.tls_files import TlsFiles
 from voxfleet.media.media_pool import MediaPool
+from voxfleet.observe.background_stream import BackgroundStream
 from voxfleet.observe.data_dir import DataDir, open_data_dir, open_scratch_dir
 from voxfleet.observe.descriptors import raise_descriptor_limit
+from voxfleet.observe.disk_watch import DiskWatch
 from voxfleet.observe.heap import keep_freed_memory
 from voxfleet.observe.logs import configure_logging
+from voxfleet.observe.metrics import Metrics
+from voxfleet.observe.request_watch import RequestWatch
+from voxfleet.observe.stages import UNOBSERVED, Stages
+from voxfleet.observe.traces import open_traces
 from voxfleet.part_settings import (
     BUNDLED_MODEL,
     default_model,
     gateway_settings,
+    http_settings,
     local_pool_settings,
     media_settings,
     pool_orders,
@@ -46,10 +63,17 @@ from voxfleet.part_settings import (
     text_engine_options,
     text_hung_after_s,
 )
+from voxfleet.server_life import Reloads, live
 from voxfleet.transcribe.model_host import ServedModels
 from voxfleet.transcribe.transcription_service import TranscriptionService
 
+if TYPE_CHECKING:
+    from voxfleet.store.database import Database
+
 _log = logging.getLogger(__name__)
+
+#: what is left of traces may take so long at the end
+_TRACES_LIMIT_S = 3.0
 
 ReadSettings = Callable[[], Settings]
 
@@ -59,16 +83,34 @@ def run_server(settings: Settings, announce: Callable[[str], None], read: ReadSe
 
     `read` gives the settings as they are now, for a reload.
     """
-    configure_logging(settings.log.level, settings.log.format)
+    with closing(BackgroundStream(sys.stderr)) as stream:
+        configure_logging(settings.log.level, settings.log.format, stream)
+        _run_server(settings, announce, read)
+
+
+def _run_server(settings: Settings, announce: Callable[[str], None], read: ReadSettings) -> None:
     keep_freed_memory()
     raise_descriptor_limit()
     pool_orders(settings)
-    with open_data_dir(settings.data_dir) as folder:
+    tls = _tls_files(settings)
+    # SQLAlchemy takes a third of a second to load, and `voxfleet transcribe` needs none of it
+    from voxfleet.store.database import open_database
+
+    with (
+        open_data_dir(settings.data_dir) as folder,
+        closing(open_database(folder.root)) as database,
+    ):
         # the port before the model: a busy port is known at once, a model takes its time
         listener = bind(settings.server.host, settings.server.port)
         # asyncio's loop written in C: sockets and callbacks cost much less
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, folder, listener, announce, read))
+            ground = _Ground(folder, database, listener, tls)
+            runner.run(_serve(settings, ground, announce, read))
+
+
+def _tls_files(settings: Settings) -> TlsFiles | None:
+    certificate, key = settings.server.tls_cert, settings.server.tls_key
+    return TlsFiles(certificate, key) if certificate and key else None
 
 
 def _told_of_found_model(settings: Settings, fault: StartError) -> StartError:
@@ -82,50 +124,62 @@ def _told_of_found_model(settings: Settings, fault: StartError) -> StartError:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a server stands on: opened before it starts, closed when it has ended."""
+
+    folder: DataDir
+    database: Database
+    listener: socket.socket
+    tls: TlsFiles | None
+
+
 async def _serve(
-    settings: Settings,
-    folder: DataDir,
-    listener: socket.socket,
-    announce: Callable[[str], None],
-    read: ReadSettings,
+    settings: Settings, ground: _Ground, announce: Callable[[str], None], read: ReadSettings
 ) -> None:
-    service = _make_service(settings, folder, read)
-    app = create_app(service, gateway_settings(settings, folder.root, folder.uploads))
-    reloads: set[asyncio.Task[None]] = set()
+    from voxfleet.store.hotword_store import HotwordStore
+    from voxfleet.store.key_ring import KeyRing
+    from voxfleet.store.key_store import KeyStore
 
-    def reload() -> None:
-        task = asyncio.create_task(_reload(service), name="reload by signal")
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
+    folder, tls, traces = ground.folder, ground.tls, settings.traces
+    # where they cannot be sent, nothing is started
+    tracer = open_traces(traces.endpoint, traces.sample_ratio, version("voxfleet"))
+    metrics = Metrics()
+    service = _make_service(settings, folder, read, Stages(metrics))
+    disk = DiskWatch(folder.root)
+    readiness = Readiness(service, disk, settings.server.min_free_disk_mb)
+    keys = KeyRing(KeyStore(ground.database))
+    warnings = partial(_warnings, settings.server.host, keys, readiness)
+    lists = HotwordShelf(HotwordStore(ground.database))
+    app = create_app(
+        service,
+        gateway_settings(settings, folder.root, folder.uploads),
+        GatewayParts(readiness, keys, lists, warnings, metrics, tracer),
+    )
+    reloads = Reloads(service)
+    hooks = SignalHooks(on_stop=readiness.drain, on_hangup=reloads.begin)
+    http = http_settings(settings, tls.context if tls else None)
+    server = HttpServer(app, ground.listener, http, hooks)
+    watches = [watch for watch in (disk, keys, reloads, tls) if watch]
 
-    server = HttpServer(app, listener, settings.server.shutdown_grace_s, reload)
-    serving = asyncio.create_task(server.serve(), name="http server")
-    starting = asyncio.create_task(service.start(), name="service start")
+    def on_ready() -> None:
+        told = warnings()
+        for warning in told:
+            _log.warning("%s", warning)
+        announce(banner(service.models(), settings, ground.listener, told))
+
     try:
-        # a stop signal while the models load ends `serving` first
-        await asyncio.wait({serving, starting}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            try:
-                await starting
-            except StartError as fault:
-                raise _told_of_found_model(settings, fault) from None
-            announce(_banner(service.models(), settings, listener))
-        await serving
+        await live(server, service, watches, on_ready)
+    except StartError as fault:
+        raise _told_of_found_model(settings, fault) from None
     finally:
-        # stopping, in order: accept nothing new and let requests finish, then decoding and models
-        server.stop()
-        await asyncio.gather(serving, return_exceptions=True)
-        starting.cancel()
-        await asyncio.gather(starting, *reloads, return_exceptions=True)
-        await service.stop()
+        if tracer:
+            await asyncio.to_thread(tracer.shutdown, _TRACES_LIMIT_S)
 
 
-async def _reload(service: TranscriptionService) -> None:
-    """What nobody waits for is told in the log."""
-    try:
-        await service.fleet.reload()
-    except VoxfleetError as fault:
-        _log.error("reload: %s; nothing was changed", fault.message)
+def _warnings(host: str, keys: Keys, readiness: Readiness) -> list[str]:
+    found = (exposure_warning(host, keys.any_ever), readiness.disk_fault())
+    return [warning for warning in found if warning]
 
 
 @asynccontextmanager
@@ -146,7 +200,10 @@ async def open_service(settings: Settings) -> AsyncIterator[tuple[TranscriptionS
 
 
 def _make_service(
-    settings: Settings, folder: DataDir, read: ReadSettings | None
+    settings: Settings,
+    folder: DataDir,
+    read: ReadSettings | None,
+    stages: Stages = UNOBSERVED,
 ) -> TranscriptionService:
     """`read` None makes a service whose workers nobody operates."""
     machine = MachineReader(_make_probe(settings), settings.fleet.reserve_mb)
@@ -155,7 +212,7 @@ def _make_service(
     except PlanError as fault:
         # here it is no order that was wrong: the server cannot start
         raise StartError(fault.message, param=fault.param) from None
-    served = ServedModels(settings.realtime.latency_goal_s)
+    served = ServedModels(settings.realtime.latency_goal_s, stages)
     for model, pool in roster.pools.items():
         served.prepare(pool, [o for o in roster.orders.values() if o.model == model])
     media = MediaPool(
@@ -178,6 +235,7 @@ def _make_service(
         queue_limits(settings),
         _make_text_pool(settings, folder),
         supervisor,
+        RequestWatch(stages, settings.log.transcripts),
     )
 
 
@@ -212,32 +270,3 @@ def _make_text_pool(settings: Settings, folder: DataDir) -> TextPool | None:
         start_timeout_s=settings.worker.start_timeout_s,
         hung_after_s=text_hung_after_s(settings),
     )
-
-
-def _banner(infos: Sequence[EngineInfo], settings: Settings, listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    shown_host = f"[{host}]" if ":" in host else host
-    # an address to listen on everywhere is none to connect to
-    shown_host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(shown_host, shown_host)  # noqa: S104
-    address = f"http://{shown_host}:{port}"
-    why = "" if settings.model or settings.pool else f" ({_reason(infos[0])})"
-    models = ", ".join(info.model for info in infos)
-    return (
-        f"voxfleet {version('voxfleet')}\n"
-        f"model    {models}{why}\n"
-        f"address  {address}\n"
-        f"try      curl -F file=@{sample_clip()} {address}/v1/audio/transcriptions"
-    )
-
-
-def _reason(info: EngineInfo) -> str:
-    if info.model != BUNDLED_MODEL:
-        return "found on this machine; no other model was named"
-    return "bundled English; no other model was named"
-
-
-def sample_clip() -> Path:
-    """The bundled recording, as short a path as works from where the server was started."""
-    clip = Path(__file__).with_name("samples") / "hello.wav"
-    here = Path.cwd()
-    return clip.relative_to(here) if clip.is_relative_to(here) else clip

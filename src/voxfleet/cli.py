@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voxfleet.core import ChannelMode, TextOptions, VadMode
+from voxfleet.store.access_key import Scope
 
 if TYPE_CHECKING:
     from voxfleet.config import Settings
@@ -31,10 +32,17 @@ config_app = typer.Typer(
     help="See and check the settings.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(config_app, name="config")
+keys_app = typer.Typer(
+    help="Keys of clients, whether or not the server runs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(keys_app, name="keys")
 
 ConfigFlag = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML); also VOXFLEET_CONFIG.")
 ]
+DataDirFlag = Annotated[Path | None, typer.Option("--data-dir", help="Folder of everything kept.")]
 ModelFlag = Annotated[
     str | None,
     typer.Option("--model", help="Model name or directory; by default the best present."),
@@ -63,7 +71,7 @@ def serve(
     precision: PrecisionFlag = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [7860].")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of everything kept.")] = None,
+    data_dir: DataDirFlag = None,
     config: ConfigFlag = None,
 ) -> None:
     """Serve speech recognition over HTTP until stopped."""
@@ -158,6 +166,52 @@ def config_check(config: ConfigFlag = None) -> None:
     """Say whether the settings are valid; exit state 2 and one line when they are not."""
     _settings({}, config)
     typer.echo("the settings are valid")
+
+
+@keys_app.command("add")
+def keys_add(
+    name: Annotated[str, typer.Argument(help="What it is for, such as the client's name.")],
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="What it may do [transcribe]; may be repeated.")
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(help="Most requests for work in a minute.")
+    ] = None,
+    concurrent: Annotated[int | None, typer.Option(help="Most of them at once.")] = None,
+    data_dir: DataDirFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Make a key, and print it: it is shown this once. Then every client needs one."""
+    folder = _settings({"data_dir": data_dir}, config).data_dir
+    from voxfleet.cli_keys import add_key
+
+    add_key(folder, name, scope or [Scope.TRANSCRIBE], requests_per_minute, concurrent)
+
+
+@keys_app.command("list")
+def keys_list(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    data_dir: DataDirFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Print every key there has been, without the key itself."""
+    folder = _settings({"data_dir": data_dir}, config).data_dir
+    from voxfleet.cli_keys import list_keys
+
+    list_keys(folder, as_json)
+
+
+@keys_app.command("revoke")
+def keys_revoke(
+    id_or_name: Annotated[str, typer.Argument(help="The key's id or its name.")],
+    data_dir: DataDirFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """End a key for good; a running server refuses it about a second later."""
+    folder = _settings({"data_dir": data_dir}, config).data_dir
+    from voxfleet.cli_keys import revoke_key
+
+    revoke_key(folder, id_or_name)
 
 
 @app.command()

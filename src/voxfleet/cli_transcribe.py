@@ -36,8 +36,8 @@ from voxfleet.core import (
 )
 from voxfleet.errors import UsageError, VoxfleetError
 from voxfleet.transcribe.formats import render
-from voxfleet.transcribe.hotword_text import split_hotwords, within_limits
-from voxfleet.transcribe.pipeline import TranscribeRequest
+from voxfleet.transcribe.hotword_text import WITHOUT_LISTS, expanded, split_hotwords
+from voxfleet.transcribe.transcribe_request import TranscribeRequest
 from voxfleet.transcribe.transcription_service import TranscriptionService
 
 _JSON_FORMATS = ("json", "verbose_json")
@@ -175,7 +175,7 @@ def make_order(settings: Settings, wishes: Wishes) -> Order:
 
 
 def _hotwords(text: str) -> tuple[str, ...]:
-    return within_limits(split_hotwords(text, "--hotwords"), "--hotwords")
+    return expanded(split_hotwords(text, "--hotwords"), WITHOUT_LISTS, "--hotwords")
 
 
 async def transcribe_files(

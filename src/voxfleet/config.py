@@ -24,10 +24,9 @@ from voxfleet.config_pool import (
     Section,
     with_names,
 )
+from voxfleet.config_server import HomePath, LogSection, ServerSection, TracesSection
 from voxfleet.core import VadMode
 
-#: a path as people write it, ~ included
-HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 #: what makes one pool without a table for it, and so cannot stand beside one
 SHORT_WAY = ("model", "instances", "device", "precision")
 #: the only setting that is a list of tables
@@ -42,22 +41,6 @@ def _default_data_dir() -> Path:
 def _spare_cores() -> int:
     """Cores for decoding: all but one, which the gateway and the model share."""
     return max(1, len(os.sched_getaffinity(0)) - 1)
-
-
-class ServerSection(Section):
-    host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(
-        default=7860, ge=0, le=65535, description="Port to listen on; 0 takes any free one."
-    )
-    request_timeout_s: float = Field(
-        default=300,
-        gt=0,
-        description="Time allowed for one request; longer files are refused early.",
-    )
-    max_upload_mb: int = Field(default=1000, ge=1, description="Largest upload in MB (10^6 bytes).")
-    shutdown_grace_s: float = Field(
-        default=30, ge=0, description="How long requests in work may finish after a stop signal."
-    )
 
 
 class AudioSection(Section):
@@ -171,15 +154,6 @@ class ItnSection(Section):
     )
 
 
-class LogSection(Section):
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severity that is logged."
-    )
-    format: Literal["text", "json"] = Field(
-        default="text", description="Lines for people, or JSON objects."
-    )
-
-
 class FakeSection(Section):
     speed: float = Field(
         default=1000, gt=0, description="Model `fake`: audio seconds recognised per second."
@@ -235,6 +209,7 @@ class Settings(Section):
     punctuation: PunctuationSection = PunctuationSection()
     itn: ItnSection = ItnSection()
     log: LogSection = LogSection()
+    traces: TracesSection = TracesSection()
     fake: FakeSection = FakeSection()
     pool: Annotated[tuple[PoolSection, ...], AfterValidator(with_names)] = Field(
         default=(), description="Pools of workers, each a table that begins with `[[pool]]`."

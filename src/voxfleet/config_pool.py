@@ -75,7 +75,7 @@ def _checked_word(word: str) -> str:
     return word
 
 
-def _split(value: object) -> object:
+def split_list(value: object) -> object:
     """A list as the environment and flags have it: with commas."""
     if not isinstance(value, str):
         return value
@@ -240,7 +240,7 @@ class AutoscaleSection(Section):
 
 
 class FleetSection(Section):
-    simulated_gpus: Annotated[tuple[GibFree, ...], BeforeValidator(_split)] = Field(
+    simulated_gpus: Annotated[tuple[GibFree, ...], BeforeValidator(split_list)] = Field(
         default=(), description="For tests: cards that are not there, by the GiB free on each."
     )
     reserve_mb: int = Field(default=512, ge=0, description="Memory left free on each card, in MiB.")

@@ -9,7 +9,11 @@ VoxfleetError                  500  server   the root; also what an unforeseen f
 │   ├── ParameterError         400  client   one parameter has a value nobody understands
 │   ├── NotFoundError          404  client   no such route or object
 │   │   └── ModelNotFoundError 404  client   no such model is served here
-│   └── MethodError            405  client   the route exists, the method does not
+│   ├── MethodError            405  client   the route exists, the method does not
+│   ├── AuthenticationError    401  client   no key, or one that is unknown or revoked
+│   ├── PermissionDeniedError  403  client   a key that may not do this
+│   ├── VersionError           412  client   what is to be changed has been changed meanwhile
+│   └── RateLimitError         429  client   a key's own limit; retry_after_s says when (retryable)
 ├── AudioError                 422  client   the sound itself; the message names file and fault
 │   ├── EmptyAudioError        400  client   no bytes, or not one sample
 │   ├── NotAudioError          415  client   no decoder knows these bytes
@@ -95,6 +99,22 @@ class ModelNotFoundError(NotFoundError):
 
 class MethodError(RequestError):
     status, code = 405, "method_not_allowed"
+
+
+class AuthenticationError(RequestError):
+    status, code = 401, "invalid_api_key"
+
+
+class PermissionDeniedError(RequestError):
+    status, code = 403, "missing_scope"
+
+
+class VersionError(RequestError):
+    status, code = 412, "version_mismatch"
+
+
+class RateLimitError(RequestError):
+    status, code, retryable = 429, "rate_limit_exceeded", True
 
 
 class AudioError(VoxfleetError):

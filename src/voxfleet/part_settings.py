@@ -6,6 +6,7 @@ Looks for models that are on this machine; starts and opens nothing.
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from collections import Counter
 from importlib.metadata import version
@@ -27,6 +28,7 @@ from voxfleet.fleet.pool_order import PoolOrder
 from voxfleet.fleet.supervisor import Reread
 from voxfleet.fleet.worker_slot import RestartPolicy
 from voxfleet.gateway.api_schemas import GatewaySettings
+from voxfleet.gateway.http_settings import HttpSettings
 from voxfleet.media.media_settings import MediaSettings
 from voxfleet.models.local_models import find_paraformer_large
 from voxfleet.transcribe.front_desk import QueueLimits
@@ -192,4 +194,17 @@ def gateway_settings(settings: Settings, data_dir: Path, upload_dir: Path) -> Ga
         request_timeout_s=settings.server.request_timeout_s,
         default_vad=settings.audio.vad,
         started_at_s=int(time.time()),
+        root_path=settings.server.root_path,
+        cors_origins=settings.server.cors_origins,
+        docs=settings.server.docs,
+    )
+
+
+def http_settings(settings: Settings, tls: ssl.SSLContext | None) -> HttpSettings:
+    server = settings.server
+    return HttpSettings(
+        shutdown_grace_s=server.shutdown_grace_s,
+        drain_delay_s=server.drain_delay_s,
+        trusted_proxies=server.trusted_proxies,
+        tls=tls,
     )

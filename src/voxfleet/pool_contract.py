@@ -5,14 +5,14 @@ Knows no process, no transport and no clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from voxfleet.core import Batch, EngineInfo, Hypothesis
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from voxfleet.errors import RecognitionError, VoxfleetError
 
@@ -23,6 +23,36 @@ class WorkerState(StrEnum):
     DRAINING = "draining"
     RESTARTING = "restarting"
     FAILED = "failed"
+
+
+class RestartCause(StrEnum):
+    """Why a worker's life ended, so that it needed another."""
+
+    #: somebody's signal; the kernel's own for want of memory looks the same
+    KILLED = "killed"
+    #: it ended by itself: a fault of the engine, a status nobody told it
+    CRASHED = "crashed"
+    #: no answer to a batch for too long
+    HUNG = "hung"
+    #: idle, and no sign of life
+    SILENT = "silent"
+    NONSENSE = "nonsense"
+    DISCONNECTED = "disconnected"
+    DEVICE_FAULT = "device_fault"
+    #: another worker has lost the card that both were on
+    SHARED_DEVICE = "shared_device"
+    START_FAILED = "start_failed"
+    START_TIMEOUT = "start_timeout"
+    ORDERED = "ordered"
+
+
+class RetryReason(StrEnum):
+    """Why a segment is computed again."""
+
+    #: its worker died of it or of its neighbours, as far as anybody knows
+    BATCH_SUSPECTED = "batch_suspected"
+    #: its worker was lost for a reason that had nothing to do with the work
+    WORKER_LOST = "worker_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +101,8 @@ class WorkerSnapshot:
     `since_s` is the Unix time of its last change of state, `in_flight` the segments it computes,
     `audio_s` what it has recognised in all its lives, `compute_s` the time that took, `credit_s`
     the padded seconds it takes at once. `reason` is why its state is what it is, `last_error` what
-    went wrong last, kept after it has recovered.
+    went wrong last, kept after it has recovered. `segments`, `padded_s` and `offered_s` are what
+    its batches held, what of a device's time that was with padding, and what it would have taken.
     """
 
     id: str
@@ -91,6 +122,11 @@ class WorkerSnapshot:
     credit_s: float = 0.0
     out_of_memory: int = 0
     last_error: str = ""
+    segments: int = 0
+    padded_s: float = 0.0
+    offered_s: float = 0.0
+    #: their sum is `restarts`
+    restarts_by_cause: Mapping[RestartCause, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +193,15 @@ class TextProcessor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class QueueSnapshot:
-    """Segments waiting for a worker, their sound in seconds, and the requests being answered."""
+    """Segments waiting for a worker, their sound in seconds, and the requests being answered.
+
+    `retries` are the segments that were computed again, ever, by reason.
+    """
 
     waiting: int
     waiting_s: float
     requests: int
+    retries: Mapping[RetryReason, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import threading
 import time
 import wave
@@ -34,6 +35,8 @@ Verdict = tuple[int, str]
 RIGHT: Verdict = (200, "")
 POISON: Verdict = (422, "poison")
 _ids = itertools.count()
+#: the line in which the server says that a request's text is there, with the request's id
+_FINISHED = re.compile(r"\[([\w.-]+)\] .*\bs of sound in\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +192,8 @@ class Ledger:
 
 def _finished(server_log: Path) -> Counter[str]:
     """How often the server says it has answered each request with a text."""
-    marks = (
-        line.split(": request ", 1)[1].split(":")[0]
-        for line in server_log.read_text(encoding="utf-8").splitlines()
-        if ": request " in line and "s of sound in" in line
-    )
-    return Counter(marks)
+    log = server_log.read_text(encoding="utf-8")
+    return Counter(_FINISHED.findall(log))
 
 
 @contextmanager

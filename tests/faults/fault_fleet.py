@@ -198,7 +198,8 @@ class FaultFleet:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(LIMIT_S) == 0
         assert psutil.wait_procs(self.seen.values(), timeout=10)[1] == []
-        assert sorted(path.name for path in self.data_dir.iterdir()) == ["lock", "logs"]
+        left = sorted(path.name for path in self.data_dir.iterdir())
+        assert left == ["lock", "logs", "voxfleet.db"]
         assert shared_memory() == []
 
 

@@ -12,7 +12,7 @@ import hashlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import httpx
@@ -36,7 +36,9 @@ from voxfleet.pool_contract import (
     WorkerSnapshot,
     WorkerState,
 )
-from voxfleet.transcribe.pipeline import TranscribeRequest
+from voxfleet.transcribe.hotword_check import HotwordCheck
+from voxfleet.transcribe.transcribe_request import TranscribeRequest
+from voxfleet.transcribe.transcript_stream import TextDelta
 
 MAIN = EngineInfo("main", ("en", "zh"), 10, word_times=True, hotwords=True, aliases=("m",))
 PLAIN = EngineInfo("org/plain", ("en",), 10)
@@ -141,6 +143,8 @@ class StandInService:
         self.refusal: OverloadError | None = None
         self.state = WorkerState.READY
         self.texts: PoolSnapshot | None = None
+        #: what a streamed answer says before its fault, its wait and its end
+        self.deltas: Iterable[TextDelta] = ()
         self.hold = False
         self.holding = asyncio.Event()
         self.released = asyncio.Event()
@@ -202,10 +206,16 @@ class StandInService:
     def progress(self, request_id: str) -> RequestProgress | None:
         return self.under_way.get(request_id)
 
+    async def unknown_hotwords(self, words: tuple[str, ...]) -> HotwordCheck:
+        return HotwordCheck({}, ())
+
     async def transcribe(self, request: TranscribeRequest) -> Transcription:
         self.asked.append(request)
         data = request.path.read_bytes()
         self.heard.append(digest(data))
+        if request.text_listener:
+            for delta in self.deltas:
+                await request.text_listener.said(delta)
         if self.fault:
             raise self.fault
         if self.hold:

@@ -77,9 +77,9 @@ async def test_hotwords_a_model_cannot_use_are_told(
 
 @pytest.mark.parametrize("wanted", ["json", "verbose_json", "text", "srt", "vtt", "tsv"])
 async def test_warnings_are_told_with_every_format(client: httpx.AsyncClient, wanted: str) -> None:
-    form = {"response_format": wanted, "include[]": "logprobs"}
+    form = {"response_format": wanted, "known_speaker_names[]": "ann"}
     response = await client.post(TRANSCRIBE, files=FILE, data=form)
-    assert response.headers["x-voxfleet-warnings"].startswith("14 bytes; include: log")
+    assert response.headers["x-voxfleet-warnings"].startswith("14 bytes; known_speaker_names: ")
 
 
 @pytest.mark.parametrize("name", ["gpt-4o-transcribe-diarize", "gpt-4o-transcribe-diarize-2025-10"])

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from voxfleet.gateway.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from voxfleet.gateway.http_server import HttpServer, bind
+from voxfleet.gateway.http_settings import HttpSettings
 
 LIMIT_S = 10.0
 GET = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -76,7 +77,7 @@ class Connection:
 @asynccontextmanager
 async def connected(app: Echo) -> AsyncIterator[Connection]:
     with bind("127.0.0.1", 0) as listener:
-        server = HttpServer(app, listener, 1)
+        server = HttpServer(app, listener, HttpSettings(1))
         serving = asyncio.create_task(server.serve())
         reader, writer = await asyncio.open_connection(*listener.getsockname()[:2], limit=2**20)
         yield Connection(reader, writer)

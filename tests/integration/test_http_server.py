@@ -14,6 +14,7 @@ from tests.integration.standin_service import StandInService
 from voxfleet.gateway.api_schemas import GatewaySettings
 from voxfleet.gateway.http_app import create_app
 from voxfleet.gateway.http_server import HttpServer, bind
+from voxfleet.gateway.http_settings import HttpSettings
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -26,7 +27,7 @@ async def running(
 ) -> AsyncIterator[tuple[HttpServer, httpx.AsyncClient, asyncio.Task[None]]]:
     with bind("127.0.0.1", 0) as listener:
         app = create_app(service, GatewaySettings(folder, "9.9"))
-        server = HttpServer(app, listener, grace_s)
+        server = HttpServer(app, listener, HttpSettings(grace_s))
         serving = asyncio.create_task(server.serve())
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with httpx.AsyncClient(base_url=address) as client:

@@ -8,8 +8,10 @@ from pathlib import Path
 import openai
 import pytest
 from openai import OpenAI
+from openai.types.audio import TranscriptionTextDeltaEvent, TranscriptionTextDoneEvent
 
 from tests.integration.standin_service import StandInService, served
+from voxfleet.core import Word
 from voxfleet.errors import (
     AudioTooLongError,
     CorruptAudioError,
@@ -20,6 +22,7 @@ from voxfleet.errors import (
 )
 from voxfleet.gateway.api_schemas import GatewaySettings
 from voxfleet.gateway.http_app import create_app
+from voxfleet.transcribe.transcript_stream import TextDelta
 
 SOUND = ("talk.wav", b"RIFF and so on")
 
@@ -41,6 +44,7 @@ def running(spool: Path) -> Iterator[tuple[StandInService, str]]:
 def service(running: tuple[StandInService, str]) -> StandInService:
     running[0].fault = running[0].refusal = None
     running[0].asked.clear()
+    running[0].deltas = ()
     return running[0]
 
 
@@ -101,9 +105,9 @@ def test_everything_the_client_can_send(client: OpenAI, service: StandInService)
     assert asked.audio.vad == "energy"
     assert [note.split(":")[0] for note in answer.model_extra["warnings"]] == [  # type: ignore[index]
         "14 bytes",
-        "include",
         "known_speaker_names",
     ]
+    assert [entry.token for entry in answer.logprobs or ()] == ["hello", "world"]
 
 
 def test_models(client: OpenAI, service: StandInService) -> None:
@@ -114,12 +118,73 @@ def test_models(client: OpenAI, service: StandInService) -> None:
     assert client.models.retrieve("whisper-1").id == "main"
 
 
-def test_stream_is_refused_and_not_answered_with_silence(
+def test_a_stream(client: OpenAI, service: StandInService) -> None:
+    service.deltas = (TextDelta("hello"), TextDelta(" world"))
+    events = list(client.audio.transcriptions.create(file=SOUND, model="m", stream=True))
+    assert [type(event) for event in events] == [
+        TranscriptionTextDeltaEvent,
+        TranscriptionTextDeltaEvent,
+        TranscriptionTextDoneEvent,
+    ]
+    deltas = "".join(event.delta for event in events if event.type == "transcript.text.delta")
+    done = events[-1]
+    assert done.type == "transcript.text.done"
+    assert deltas == done.text == "hello world"
+    assert done.usage is None
+    assert done.model_extra == {"duration": 1.5, "warnings": ["14 bytes"]}
+
+
+def test_a_stream_with_log_probabilities(client: OpenAI, service: StandInService) -> None:
+    service.deltas = (TextDelta("hello", (Word("hello", 0, 1, 0.5),)),)
+    first, done = client.audio.transcriptions.create(
+        file=SOUND, model="gpt-4o-transcribe", stream=True, include=["logprobs"]
+    )
+    assert first.type == "transcript.text.delta"
+    assert done.type == "transcript.text.done"
+    assert [entry.token for entry in first.logprobs or ()] == ["hello"]
+    assert [entry.token for entry in done.logprobs or ()] == ["hello", "world"]
+
+
+def test_a_fault_in_a_stream_is_raised_behind_its_text(
     client: OpenAI, service: StandInService
 ) -> None:
-    with pytest.raises(openai.BadRequestError, match="cannot stream") as refused:
-        client.audio.transcriptions.create(file=SOUND, model="m", stream=True)
+    service.deltas = (TextDelta("hello"),)
+    service.fault = DeadlineError("late")
+    events = client.audio.transcriptions.create(file=SOUND, model="m", stream=True)
+    assert next(events).type == "transcript.text.delta"
+    with pytest.raises(openai.APIError, match="late") as raised:
+        next(events)
+    assert raised.value.code == "deadline_passed"
+
+
+def test_a_fault_before_a_stream_has_its_class_and_is_tried_again(
+    client: OpenAI, service: StandInService
+) -> None:
+    service.fault = OverloadError("full", retry_after_s=0.1)
+    with pytest.raises(openai.InternalServerError):
+        client.with_options(max_retries=1).audio.transcriptions.create(
+            file=SOUND, model="m", stream=True
+        )
+    assert len(service.asked) == 2
+
+
+def test_subtitles_cannot_be_streamed(client: OpenAI, service: StandInService) -> None:
+    with pytest.raises(openai.BadRequestError, match="srt") as refused:
+        client.audio.transcriptions.create(
+            file=SOUND, model="m", response_format="srt", extra_body={"stream": True}
+        )
     assert refused.value.param == "stream"
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_nothing_is_translated(client: OpenAI, service: StandInService) -> None:
+    with pytest.raises(openai.BadRequestError, match="no model of this server translates"):
+        client.audio.translations.create(file=SOUND, model="whisper-1")
+    big = ("big.wav", bytes(2_900_000))
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.audio.translations.create(file=big, model="whisper-1")
+    assert (refused.value.code, refused.value.param) == ("invalid_value", "model")
+    assert service.asked == []
 
 
 def test_unknown_model(client: OpenAI, service: StandInService) -> None:

@@ -40,8 +40,8 @@ from voxfleet.media.media_pool import MediaPool
 from voxfleet.media.media_settings import MediaSettings
 from voxfleet.scheduling.dispatcher import Dispatcher
 from voxfleet.transcribe.front_desk import QueueLimits
-from voxfleet.transcribe.pipeline import TranscribeRequest
 from voxfleet.transcribe.served_model import ModelList, ServedModel
+from voxfleet.transcribe.transcribe_request import TranscribeRequest
 from voxfleet.transcribe.transcription_service import TranscriptionService
 
 WHOLE = AudioOptions(vad=VadMode.OFF)

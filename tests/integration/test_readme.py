@@ -50,15 +50,25 @@ def test_the_curl_line_gives_the_answer_shown(server: ServerProcess, document: s
 
 
 @pytest.mark.parametrize("document", README)
-def test_the_python_example_runs(
+def test_the_python_examples_run(
     server: ServerProcess, document: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(REPOSITORY)
-    example = blocks(document, "python")[0].replace(PRINTED_ADDRESS, server.address)
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown):
-        exec(compile(example, document, "exec"), {})  # noqa: S102  (our own README)
-    assert shown.getvalue().startswith("1\n00:00:00,")
+    # the second goes on with the first one's client
+    subtitles, stream = (
+        example.replace(PRINTED_ADDRESS, server.address) for example in blocks(document, "python")
+    )
+    names: dict[str, object] = {}
+    assert shown(subtitles, names).startswith("1\n00:00:00,")
+    assert shown(stream, names) == json.loads(blocks(document, "json")[0])["text"]
+
+
+def shown(example: str, names: dict[str, object]) -> str:
+    """What the example prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(example, "README", "exec"), names)  # noqa: S102  (our own README)
+    return printed.getvalue()
 
 
 def test_both_readmes_show_the_same_figures_and_commands() -> None:

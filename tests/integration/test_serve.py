@@ -226,7 +226,7 @@ def test_a_stop_signal_ends_everything(tmp_path: Path) -> None:
     assert server.process.returncode == 0
     assert "Traceback" not in stderr
     assert psutil.wait_procs(children, timeout=5)[1] == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "logs"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "logs", "voxfleet.db"]
 
 
 def test_a_request_in_work_is_finished_before_the_end(tmp_path: Path) -> None:

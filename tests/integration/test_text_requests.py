@@ -29,9 +29,9 @@ from voxfleet.media.media_settings import MediaSettings
 from voxfleet.pool_contract import PoolSnapshot, WorkerSnapshot, WorkerState
 from voxfleet.scheduling.dispatcher import Dispatcher
 from voxfleet.transcribe.front_desk import QueueLimits
-from voxfleet.transcribe.pipeline import TranscribeRequest
 from voxfleet.transcribe.punctuation import Letters
 from voxfleet.transcribe.served_model import ModelList, ServedModel
+from voxfleet.transcribe.transcribe_request import TranscribeRequest
 from voxfleet.transcribe.transcription_service import TranscriptionService
 
 ROUTES = [(TRANSCRIBE, "file"), ("/asr", "audio")]
@@ -83,14 +83,14 @@ async def test_health_tells_of_lost_text_engines_and_requests_go_on(
     service.texts = PoolSnapshot("itn", (worker,), None)
     health = (await client.get("/health")).json()
     assert (health["status"], health["models"]) == (status, ["main"])
-    assert health["text_workers"] == {"ready": int(state is WorkerState.READY), "all": 1}
+    assert health["text_instances"] == {"ready": int(state is WorkerState.READY), "total": 1}
     expected = f"text engines itn: {reason}" if reason else None
     assert health.get("reason") == expected
     assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_health_has_no_text_workers_where_there_are_none(client: httpx.AsyncClient) -> None:
-    assert "text_workers" not in (await client.get("/health")).json()
+async def test_health_has_no_text_instances_where_there_are_none(client: httpx.AsyncClient) -> None:
+    assert "text_instances" not in (await client.get("/health")).json()
 
 
 # -- the service ------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ async def test_only_long_answers_take_a_thread(
 ) -> None:
     threads: list[int] = []
 
-    def noting(*wanted: object) -> Rendered:
+    def noting(*wanted: object, **details: object) -> Rendered:
         threads.append(threading.get_ident())
         return render(of_segments(segments), "json")
 

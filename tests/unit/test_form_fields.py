@@ -16,6 +16,7 @@ from voxfleet.gateway.form_fields import (
     split_prompt,
 )
 from voxfleet.gateway.openai_form import read_openai_style
+from voxfleet.transcribe.hotword_text import WITHOUT_LISTS
 
 BILINGUAL = EngineInfo("m", ("zh", "en"), speed=1)
 
@@ -49,7 +50,6 @@ def test_nothing_said_means_json_with_segments() -> None:
         ([("response_format", "xml")], "response_format", "verbose_json"),
         ([("response_format", "diarized_json")], "response_format", "speakers"),
         ([("response_format", "json"), ("response_format", "srt")], "response_format", "once"),
-        ([("stream", "true")], "stream", "cannot stream"),
         ([("stream", "perhaps")], "stream", "false"),
         ([("chunking_strategy", "vad")], "chunking_strategy", "server_vad"),
         ([("chunking_strategy[type]", "x")], "chunking_strategy[type]", "server_vad"),
@@ -69,14 +69,6 @@ def test_a_wrong_answer_style_is_refused_by_name(
 @pytest.mark.parametrize("value", ["false", "False", "0", ""])
 def test_stream_may_be_denied(value: str) -> None:
     assert read_openai_style(fields(("stream", value))).format == "json"
-
-
-def test_what_is_missing_beside_the_text_is_told() -> None:
-    style = read_openai_style(fields(("include[]", "logprobs"), ("known_speaker_names[]", "Ann")))
-    assert [warning.split(":")[0] for warning in style.warnings] == [
-        "include",
-        "known_speaker_names",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +101,7 @@ def test_values_in_messages_are_one_short_line() -> None:
 
 def test_a_list_of_hotwords_is_not_split_again() -> None:
     given = fields(("hotwords[]", "New York"), ("keywords[]", "a, b"), ("keywords[]", "c"))
-    assert read_phrases(given).all == ("New York", "a, b", "c")
+    assert read_phrases(given, WITHOUT_LISTS).all == ("New York", "a, b", "c")
 
 
 def test_only_short_parts_of_a_prompt_are_phrases() -> None:
@@ -119,7 +111,7 @@ def test_only_short_parts_of_a_prompt_are_phrases() -> None:
 
 def test_phrases_come_once_and_prompt_fills_what_is_left() -> None:
     many = [("hotwords[]", f"w{n}") for n in range(999)]
-    phrases = read_phrases(fields(*many, ("prompt", "w1, p1, p2"))).all
+    phrases = read_phrases(fields(*many, ("prompt", "w1, p1, p2")), WITHOUT_LISTS).all
     assert (len(phrases), phrases[-1]) == (1000, "p1")
 
 
@@ -134,14 +126,14 @@ def test_phrases_come_once_and_prompt_fills_what_is_left() -> None:
 )
 def test_too_much_to_listen_for(pairs: list[tuple[str, str]], said: str) -> None:
     with pytest.raises(ParameterError, match=said) as refused:
-        read_phrases(fields(*pairs))
+        read_phrases(fields(*pairs), WITHOUT_LISTS)
     assert refused.value.param == pairs[-1][0].removesuffix("[]")
 
 
 def test_hotwords_and_keywords_are_one_list_to_the_limit() -> None:
     given = [(name, f"{name}{n}") for name in ("hotwords", "keywords") for n in range(501)]
     with pytest.raises(ParameterError, match="1002 words"):
-        read_phrases(fields(*given))
+        read_phrases(fields(*given), WITHOUT_LISTS)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +148,36 @@ def test_hotwords_and_keywords_are_one_list_to_the_limit() -> None:
     ],
 )
 def test_every_form_of_hotwords_is_the_same_list(pairs: list[tuple[str, str]]) -> None:
-    assert read_phrases(fields(*pairs)).all == ("阿里巴巴", "New York")
+    assert read_phrases(fields(*pairs), WITHOUT_LISTS).all == ("阿里巴巴", "New York")
+
+
+class Lists:
+    def words(self, list_name: str) -> tuple[str, ...]:
+        return {"team": ("Ann", "Bob"), "产品": ("通义",)}[list_name]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "explicit"),
+    [
+        ([("hotwords", "@team")], ("Ann", "Bob")),
+        ([("hotwords", "@team, Foo，@产品")], ("Ann", "Bob", "Foo", "通义")),
+        ([("hotwords", "@team Foo")], ("Ann", "Bob", "Foo")),
+        ([("hotwords", '["@team", "@@x"]')], ("Ann", "Bob", "@x")),
+        ([("hotwords", '{"@team": 20, "Foo": 1}')], ("Ann", "Bob", "Foo")),
+        ([("hotwords[]", "@产品"), ("hotwords[]", "Foo")], ("通义", "Foo")),
+        ([("hotwords[@team]", "20")], ("Ann", "Bob")),
+        ([("keywords[]", "@team"), ("hotwords", "@产品")], ("通义", "Ann", "Bob")),
+    ],
+)
+def test_lists_may_be_named_wherever_words_may(
+    pairs: list[tuple[str, str]], explicit: tuple[str, ...]
+) -> None:
+    assert read_phrases(fields(*pairs), Lists()).explicit == explicit
+
+
+def test_a_prompt_names_no_list() -> None:
+    phrases = read_phrases(fields(("prompt", "write to @team")), WITHOUT_LISTS)
+    assert (phrases.explicit, phrases.hinted) == ((), ("write to @team",))
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxfleet.core import EngineInfo, RecognitionOptions
-from voxfleet.errors import ParameterError
+from voxfleet.errors import NotFoundError, ParameterError
 from voxfleet.transcribe.hotword_text import (
     MAX_HOTWORD_CHARS,
     MAX_HOTWORDS,
+    MAX_LISTS_NAMED,
+    WITHOUT_LISTS,
+    expanded,
     show_words,
     split_hotwords,
     within_limits,
@@ -116,6 +119,74 @@ def test_too_many_or_too_long(words: list[str], said: str) -> None:
     assert refused.value.param == "keywords"
     assert refused.value.message.isprintable()
     assert len(refused.value.message) < 250
+
+
+class Lists(dict[str, tuple[str, ...]]):
+    """Remembers which lists were asked for."""
+
+    asked: int = 0
+
+    def words(self, list_name: str) -> tuple[str, ...]:
+        self.asked += 1
+        if list_name not in self:
+            raise NotFoundError(f"there is no hotword list {list_name!r}")
+        return self[list_name]
+
+
+LISTS = Lists(a=("甲", "乙"), b=("乙", "@c", "New York"))
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ((), ()),
+        (("x", "y"), ("x", "y")),
+        (("@a",), ("甲", "乙")),
+        (("x", "@a", "乙", "@b"), ("x", "甲", "乙", "@c", "New York")),
+        (("@a", "@a"), ("甲", "乙")),
+        (("@@a", "x@a", "a@"), ("@a", "x@a", "a@")),
+        (("@@@a", "@@"), ("@@a", "@")),
+    ],
+)
+def test_lists_stand_for_their_words(words: tuple[str, ...], meant: tuple[str, ...]) -> None:
+    assert expanded(words, LISTS) == meant
+
+
+@pytest.mark.parametrize("word", ["@", "@c", "@ a", "@../a", "@A"])
+def test_an_unknown_list_is_told_as_what_it_was_sent_as(word: str) -> None:
+    with pytest.raises(ParameterError, match="keywords: there is no hotword list") as refused:
+        expanded(("x", word), LISTS, "keywords")
+    assert refused.value.param == "keywords"
+
+
+def test_where_there_are_no_lists_it_is_said() -> None:
+    assert expanded(("x", "@@y"), WITHOUT_LISTS) == ("x", "@y")
+    with pytest.raises(ParameterError, match="--hotwords: the hotword list 'a': only a server"):
+        expanded(("@a",), WITHOUT_LISTS, "--hotwords")
+
+
+def test_lists_and_words_have_one_limit() -> None:
+    lists = Lists({str(n): tuple(f"{n}-{word}" for word in range(600)) for n in range(1000)})
+    assert len(expanded(("@0", *map(str, range(400))), lists)) == MAX_HOTWORDS
+    with pytest.raises(ParameterError, match="1200 words are more than the 1000"):
+        expanded(("@0", "@1"), lists)
+
+
+def test_only_so_many_lists_are_looked_at() -> None:
+    lists = Lists({str(n): (str(n),) for n in range(MAX_LISTS_NAMED + 1)})
+    named = [f"@{n}" for n in range(MAX_LISTS_NAMED + 1)]
+    assert len(expanded(named[1:], lists)) == MAX_LISTS_NAMED
+    lists.asked = 0
+    with pytest.raises(ParameterError, match="keywords: 21 lists are more than the 20") as refused:
+        expanded(named, lists, "keywords")
+    assert (lists.asked, refused.value.param) == (0, "keywords")
+
+
+def test_a_word_beside_a_list_has_its_limit_without_the_mark() -> None:
+    longest = "x" * MAX_HOTWORD_CHARS
+    assert expanded(("@a", f"@@{longest[1:]}", longest), LISTS)[2:] == (f"@{longest[1:]}", longest)
+    with pytest.raises(ParameterError, match="longer than 50"):
+        expanded(("@a", f"{longest}x"), LISTS)
 
 
 def test_words_are_shown_on_one_line_and_counted() -> None:

@@ -15,6 +15,8 @@ from voxfleet.errors import (
     NotReadyError,
     OverloadError,
     ParameterError,
+    PlanError,
+    RateLimitError,
     VoxfleetError,
     WorkerLostError,
 )
@@ -66,6 +68,8 @@ def test_type_by_status(status: int, kind: str) -> None:
         (CorruptAudioError("broken"), None, "false"),
         (DeadlineError("late"), None, "false"),
         (VoxfleetError("bug"), None, "false"),
+        (PlanError("does not fit"), None, "false"),
+        (RateLimitError("too often", retry_after_s=2.1), "3", None),
         (ParameterError("wrong"), None, None),
     ],
 )

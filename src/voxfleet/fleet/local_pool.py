@@ -28,7 +28,7 @@ from voxfleet.fleet.worker_crew import WorkerCrew
 from voxfleet.fleet.worker_keeper import After, KeeperSettings
 from voxfleet.fleet.worker_slot import RestartPolicy, WorkerSlot
 from voxfleet.fleet.worker_spec import WorkerSpec
-from voxfleet.pool_contract import BatchResult, PoolSnapshot, Room, WorkerState
+from voxfleet.pool_contract import BatchResult, PoolSnapshot, RestartCause, Room, WorkerState
 from voxfleet.wire.messages import FromChild, Recognised, WorkerReady
 
 _WORKER_MODULE = "voxfleet.worker"
@@ -136,7 +136,8 @@ class LocalPool:
                 continue
             if watch := self._work.get(member.spec.id):
                 watch.blamed = False
-            self._crew.kill(member.slot, f"shares a device that worker {worker_id} has lost")
+            reason = f"shares a device that worker {worker_id} has lost"
+            self._crew.kill(member.slot, reason, RestartCause.SHARED_DEVICE)
 
     def _member(self, worker_id: str) -> Member:
         member = self._members.get(worker_id)
@@ -201,7 +202,8 @@ class LocalPool:
             raise RequestError(f"hotwords: not valid text ({fault.reason}); use UTF-8") from fault
         if not sent:
             watch.blamed = False
-            self._crew.kill(member.slot, "is not connected any more")
+            reason = "is not connected any more"
+            self._crew.kill(member.slot, reason, RestartCause.DISCONNECTED)
         # a caller who goes away leaves the worker to finish; its answer then finds nobody
         return await watch.answer
 

@@ -52,7 +52,7 @@ class Member:
     def observe(self, batch: Batch, message: Recognised, guessed_rate: float) -> None:
         """A batch has been finished."""
         audio_s = sum(segment.duration_s for segment in batch.segments)
-        self.slot.count(audio_s, message.compute_s, message.out_of_memory)
+        self.slot.count(batch, message.compute_s, message.out_of_memory)
         if message.out_of_memory:
             # what it took was spent on trying: it measures nothing
             self.credit.out_of_memory(batch.padded_s)

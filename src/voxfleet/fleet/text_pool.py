@@ -31,7 +31,7 @@ from voxfleet.fleet.text_queue import TextOrder, TextQueue
 from voxfleet.fleet.worker_crew import WorkerCrew
 from voxfleet.fleet.worker_keeper import KeeperSettings
 from voxfleet.fleet.worker_slot import RestartPolicy, WorkerSlot
-from voxfleet.pool_contract import PoolSnapshot, WorkerState
+from voxfleet.pool_contract import PoolSnapshot, RestartCause, WorkerState
 from voxfleet.wire.messages import (
     FromChild,
     ProcessTexts,
@@ -178,7 +178,7 @@ class TextPool:
         message = ProcessTexts(job.id, job.orders[0].engine, texts)
         if not await self._crew.send(self._slot, message) and self._job is job:
             job.blamed = False
-            self._crew.kill(self._slot, "is not connected any more")
+            self._crew.kill(self._slot, "is not connected any more", RestartCause.DISCONNECTED)
 
     def _give_up(self, limit_s: float) -> None:
         self._crew.kill(self._slot, f"hung: it gave no answer to a batch in {limit_s:.3g} s")

@@ -16,7 +16,7 @@ from voxfleet.errors import NotReadyError, StartError, rebuild
 from voxfleet.fleet.crew_owner import CrewOwner
 from voxfleet.fleet.worker_keeper import After, KeeperSettings, WorkerKeeper
 from voxfleet.fleet.worker_slot import WorkerSlot
-from voxfleet.pool_contract import WorkerState
+from voxfleet.pool_contract import RestartCause, WorkerState
 from voxfleet.wire.channel import GarbledMessageError, Hub
 from voxfleet.wire.messages import FromChild, Heartbeat, StartFailed, Stop, ToChild
 
@@ -130,9 +130,9 @@ class WorkerCrew:
             raise NotReadyError(self.refusal)
         return await self._hub.send(slot.name, message)
 
-    def kill(self, slot: WorkerSlot, reason: str) -> None:
+    def kill(self, slot: WorkerSlot, reason: str, cause: RestartCause = RestartCause.HUNG) -> None:
         """End the slot's present process; the next one follows by the rules for restarts."""
-        self._keepers[slot.id].kill(reason)
+        self._keepers[slot.id].kill(reason, cause)
 
     def dismiss(self, slot: WorkerSlot, after: After, reason: str) -> None:
         """Let it finish what it has, then leave in order."""
@@ -180,7 +180,7 @@ class WorkerCrew:
             except GarbledMessageError as fault:
                 slot = self._alive(fault.child)
                 if slot:
-                    self.kill(slot, f"answered nonsense: {fault}")
+                    self.kill(slot, f"answered nonsense: {fault}", RestartCause.NONSENSE)
                 continue
             slot = self._alive(name)
             if slot:
@@ -201,7 +201,8 @@ class WorkerCrew:
             fault = rebuild(failure.code, failure.message, failure.param)
             self._keepers[slot.id].explain(fault)
         elif not self._owner.heard(slot, message):
-            self.kill(slot, f"answered nonsense: {type(message).__name__} out of turn")
+            what = f"answered nonsense: {type(message).__name__} out of turn"
+            self.kill(slot, what, RestartCause.NONSENSE)
 
     async def _tick(self) -> None:
         """Counts time only while this process runs: a machine that slept accuses no worker."""
@@ -221,7 +222,8 @@ class WorkerCrew:
         # one that computes may hold the interpreter: its batch has a limit of its own
         waits = slot.state is WorkerState.READY and slot.batch is None
         if waits and slot.silent_s > self._silence_limit_s:
-            self.kill(slot, f"hung: it gave no sign of life for {self._silence_limit_s:g} s")
+            what = f"hung: it gave no sign of life for {self._silence_limit_s:g} s"
+            self.kill(slot, what, RestartCause.SILENT)
 
     # -- deaths -------------------------------------------------------------------------------
 

@@ -19,10 +19,10 @@ import msgspec
 from voxfleet.engines.catalog import EngineOptions
 from voxfleet.engines.text_catalog import TextEngineOptions
 from voxfleet.errors import VoxfleetError
+from voxfleet.fleet.life_end import LifeEnd
 from voxfleet.fleet.worker_slot import RestartPolicy, WorkerSlot
-from voxfleet.pool_contract import WorkerState
-from voxfleet.wire.child_process import ChildProcess, describe_exit
-from voxfleet.worker_process import DEVICE_FAULT_STATUS, START_FAILED_STATUS
+from voxfleet.pool_contract import RestartCause, WorkerState
+from voxfleet.wire.child_process import ChildProcess
 
 _log = logging.getLogger(__name__)
 _LAST_WORDS_LIMIT_S = 2.0
@@ -83,9 +83,8 @@ class WorkerKeeper:
         self._on_death = on_death
         self._first_start = first_start
         self._process: ChildProcess | None = None
-        self._kill_reason = ""
-        self._start_fault: VoxfleetError | None = None
-        self._exit_status: int | None = None
+        #: what is known of the end of the present life, or of the last one
+        self._end = LifeEnd()
         self._explained = asyncio.Event()
         self._killed = asyncio.Event()
         self._leave = asyncio.Event()
@@ -95,35 +94,30 @@ class WorkerKeeper:
 
     @property
     def killed_from_outside(self) -> bool:
-        """The last life was ended by somebody's signal, not by ours nor by what it was doing.
-
-        The kernel's own SIGKILL for memory looks the same, and is given the same benefit.
-        """
-        # a worker that heeds a SIGTERM leaves with 0, but with nothing in hand
-        outside = (-signal.SIGKILL, -signal.SIGTERM)
-        return self._exit_status in outside and not self._kill_reason
+        """The last life was ended by somebody's signal, not by ours nor by what it was doing."""
+        return self._end.from_outside
 
     @property
     def lost_device(self) -> bool:
         """The last life ended because its device cannot compute any more."""
-        return self._exit_status == DEVICE_FAULT_STATUS and not self._kill_reason
+        return self._end.lost_device
 
     @property
     def start_fault(self) -> VoxfleetError | None:
         """Why the present or last life could not start, in the worker's own words."""
-        return self._start_fault
+        return self._end.start_fault
 
     def explain(self, fault: VoxfleetError) -> None:
         """The worker has said why it cannot start; it will end by itself."""
-        self._start_fault = fault
+        self._end.start_fault = fault
         self._explained.set()
 
-    def kill(self, reason: str) -> None:
+    def kill(self, reason: str, cause: RestartCause) -> None:
         """End the present process; the next one follows by the rules for restarts."""
-        if self._process is None or self._kill_reason:
+        if self._process is None or self._end.killed_for:
             return
         _log.error("worker %s %s; it is ended", self.slot.id, reason)
-        self._kill_reason = reason
+        self._end.killed_for, self._end.kill_cause = reason, cause
         self._killed.set()
         self._process.kill()
 
@@ -150,8 +144,9 @@ class WorkerKeeper:
 
     async def _died(self, how: str) -> bool:
         """What follows a death; False when the pool stops because of it."""
-        hopeless = self._start_fault is not None and self._first_start()
-        delay_s = self.slot.end_life(how, self._settings.restarts, hopeless=hopeless)
+        hopeless = self._end.start_fault is not None and self._first_start()
+        policy = self._settings.restarts
+        delay_s = self.slot.end_life(how, policy, self._end.cause, hopeless=hopeless)
         self._on_death(self.slot, how)
         if self._stop.is_set():
             # the pool has given up, and says why itself
@@ -159,7 +154,7 @@ class WorkerKeeper:
         if self.after is not None:
             self.slot.move(WorkerState.DRAINING, how)
             return True
-        again_s = self._settings.restarts.restart_failed_after_s if delay_s is None else delay_s
+        again_s = policy.restart_failed_after_s if delay_s is None else delay_s
         _log.error("worker %s %s; %s", self.slot.id, how, _next_step(delay_s, again_s))
         self._revive.clear()
         await _first_of(again_s, self._stop, self._revive, self._leave)
@@ -180,9 +175,7 @@ class WorkerKeeper:
     async def _live(self) -> str | None:
         """One life: how it ended, or None when it left because it was told to."""
         self.slot.begin_life()
-        self._kill_reason = ""
-        self._exit_status = None
-        self._start_fault = None
+        self._end = LifeEnd()
         self._explained.clear()
         self._killed.clear()
         try:
@@ -200,22 +193,19 @@ class WorkerKeeper:
         finally:
             alarm.cancel()
             self._process = None
-        self._exit_status = status
+        self._end.exit_status = status
         return None if status is None else await self._how(status)
 
     async def _how(self, status: int) -> str:
-        if status == START_FAILED_STATUS:
+        if self._end.words_expected:
             # its last message may still be on the way when its end is seen
             await _first_of(_LAST_WORDS_LIMIT_S, self._explained)
-        if self._start_fault is not None:
-            return f"could not start: {self._start_fault.message}"
-        if self.lost_device:
-            return "lost its device, which cannot compute any more (its log says why)"
-        return self._kill_reason or describe_exit(status)
+        return self._end.how(status)
 
     def _late(self, timeout_s: float) -> None:
         if self.slot.state is WorkerState.STARTING:
-            self.kill(f"was not ready within {timeout_s:g} s")
+            reason = f"was not ready within {timeout_s:g} s"
+            self.kill(reason, RestartCause.START_TIMEOUT)
 
     async def _spawn(self) -> ChildProcess:
         settings = self._settings

@@ -7,10 +7,10 @@ what a dead process said last is never taken for the word of its successor.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voxfleet.core import Batch
-from voxfleet.pool_contract import Room, TimeModel, WorkerSnapshot, WorkerState
+from voxfleet.pool_contract import RestartCause, Room, TimeModel, WorkerSnapshot, WorkerState
 
 #: what may follow what; nothing else moves a slot
 _NEXT: dict[WorkerState, frozenset[WorkerState]] = {
@@ -67,7 +67,11 @@ class Served:
     compute_s: float = 0.0
     batches: int = 0
     out_of_memory: int = 0
+    segments: int = 0
+    padded_s: float = 0.0
+    offered_s: float = 0.0
     last_error: str = ""
+    restarts: dict[RestartCause, int] = field(default_factory=dict)
 
 
 class WorkerSlot:
@@ -85,12 +89,15 @@ class WorkerSlot:
         self.since_s = wall_clock()
         self.state = WorkerState.STARTING
         self.life = 0
+        self._ended_by = RestartCause.CRASHED
         self.deaths_in_row = 0
         self.failed_starts = 0
         self.pid: int | None = None
         self.reason = ""
         self.room: Room | None = None
         self.batch: Batch | None = None
+        #: how much it would have taken when it was given that batch
+        self.offered_s = 0.0
         self.served = Served()
         #: how long it has said nothing, counted by whoever hears it
         self.silent_s = 0.0
@@ -122,6 +129,9 @@ class WorkerSlot:
         if self.state is not WorkerState.STARTING:
             # what ended the last life stays readable until this one is ready
             self.move(WorkerState.STARTING, self.reason)
+        if self.life:
+            restarts = self.served.restarts
+            restarts[self._ended_by] = restarts.get(self._ended_by, 0) + 1
         self.life += 1
         self.silent_s = 0.0
         self.progress = 0
@@ -156,10 +166,16 @@ class WorkerSlot:
 
     def take(self, batch: Batch) -> None:
         """The promised room is used."""
+        self.offered_s = self.room.credit_s if self.room else 0.0
         self.room, self.batch = None, batch
 
     def end_life(
-        self, reason: str, policy: RestartPolicy, *, hopeless: bool = False
+        self,
+        reason: str,
+        policy: RestartPolicy,
+        cause: RestartCause = RestartCause.CRASHED,
+        *,
+        hopeless: bool = False,
     ) -> float | None:
         """The process is gone: the delay before the next life, or None when it has failed."""
         # a batch known to kill is tried again to find out: its deaths say nothing of the worker
@@ -167,6 +183,7 @@ class WorkerSlot:
         self.failed_starts += int(self.state is WorkerState.STARTING)
         self.deaths_in_row += int(not expected)
         self.served.last_error = reason
+        self._ended_by = cause
         self.pid = self.room = self.batch = None
         deaths = 0 if expected else self.deaths_in_row
         delay_s = None if hopeless else policy.delay_s(deaths, self.failed_starts)
@@ -175,18 +192,23 @@ class WorkerSlot:
 
     def leave(self) -> None:
         """The process has ended because it was told to; nothing was in hand."""
+        self._ended_by = RestartCause.ORDERED
         self.pid = self.room = self.batch = None
 
     def finish_batch(self) -> None:
         self.batch = None
         self.deaths_in_row = 0
 
-    def count(self, audio_s: float, compute_s: float, out_of_memory: int) -> None:
-        """What the finished batch was."""
-        self.served.audio_s += audio_s
-        self.served.compute_s += compute_s
-        self.served.batches += 1
-        self.served.out_of_memory += out_of_memory
+    def count(self, batch: Batch, compute_s: float, out_of_memory: int) -> None:
+        """What the finished batch was; to be told before `finish_batch`."""
+        served = self.served
+        served.audio_s += sum(segment.duration_s for segment in batch.segments)
+        served.compute_s += compute_s
+        served.batches += 1
+        served.out_of_memory += out_of_memory
+        served.segments += len(batch.segments)
+        served.padded_s += batch.padded_s
+        served.offered_s += self.offered_s
 
     @property
     def trouble(self) -> str:
@@ -220,4 +242,8 @@ class WorkerSlot:
             credit_s=credit_s,
             out_of_memory=served.out_of_memory,
             last_error=served.last_error,
+            segments=served.segments,
+            padded_s=served.padded_s,
+            offered_s=served.offered_s,
+            restarts_by_cause=dict(served.restarts),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import APIRouter, Depends
 from fastapi.exceptions import RequestValidationError
@@ -51,8 +51,16 @@ class ScaleOrder(BaseModel):
 
 
 class AdminApi:
-    def __init__(self, service: SpeechService, settings: GatewaySettings) -> None:
+    """`warnings` gives what an operator should look at beside what the fleet knows itself."""
+
+    def __init__(
+        self,
+        service: SpeechService,
+        settings: GatewaySettings,
+        warnings: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self._service = service
+        self._warnings = warnings
         self._version = settings.version
         self._system = SystemReader(settings.data_dir or settings.upload_dir.parent)
         self._started_s = time.monotonic()
@@ -120,7 +128,11 @@ class AdminApi:
             {
                 **system_object(info, self._version, time.monotonic() - self._started_s),
                 "gpus": [gpu_object(gpu) for gpu in gpus],
-                "warnings": [*degradations(self._service.pools()), *warnings],
+                "warnings": [
+                    *self._warnings(),
+                    *degradations(self._service.pools()),
+                    *warnings,
+                ],
             }
         )
 

@@ -22,7 +22,8 @@ from voxfleet.pool_contract import (
     WorkerSnapshot,
     WorkerState,
 )
-from voxfleet.transcribe.pipeline import TranscribeRequest
+from voxfleet.transcribe.hotword_check import HotwordCheck
+from voxfleet.transcribe.transcribe_request import TranscribeRequest
 
 JsonObject = dict[str, object]
 
@@ -75,6 +76,10 @@ class SpeechService(Protocol):
         """How far a request is; None when it is not being answered."""
         ...
 
+    async def unknown_hotwords(self, words: tuple[str, ...]) -> HotwordCheck:
+        """Which of them each model has no tokens for; never waits long."""
+        ...
+
     async def transcribe(self, request: TranscribeRequest) -> Transcription: ...
 
 
@@ -92,6 +97,9 @@ class GatewaySettings:
     request_timeout_s: float = 300
     default_vad: VadMode = VadMode.AUTO
     started_at_s: int = 0
+    root_path: str = ""
+    cors_origins: tuple[str, ...] = ()
+    docs: bool = True
 
 
 def model_object(info: EngineInfo, created_s: int) -> JsonObject:

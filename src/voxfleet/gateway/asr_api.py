@@ -8,12 +8,10 @@ from starlette.requests import Request
 
 from voxfleet.errors import ParameterError
 from voxfleet.gateway.api_schemas import asr_answer
-from voxfleet.gateway.file_transcriber import AnswerStyle, FileTranscriber
+from voxfleet.gateway.file_transcriber import AnswerStyle, FileTranscriber, UploadForm
 from voxfleet.gateway.form_fields import FormFields
 from voxfleet.gateway.form_schema import asr_form
 from voxfleet.gateway.http_errors import warning_headers
-
-_FILE_FIELDS = ("audio", "file")
 
 
 class AsrApi:
@@ -32,7 +30,7 @@ class AsrApi:
 
     async def transcribe(self, request: Request) -> JSONResponse:
         """The text of one audio or video file, with its language and duration."""
-        transcription, _ = await self._transcriber.transcribe(request, _FILE_FIELDS, read_asr_style)
+        transcription, _ = await self._transcriber.transcribe(request, _FORM)
         return JSONResponse(
             asr_answer(transcription), headers=warning_headers(transcription.warnings)
         )
@@ -47,3 +45,6 @@ def read_asr_style(fields: FormFields) -> AnswerStyle:
             param="response_format",
         )
     return AnswerStyle()
+
+
+_FORM = UploadForm(("audio", "file"), read_asr_style)

@@ -6,13 +6,15 @@ What every route that takes a file has in common; knows no route and no shape of
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 
 from starlette.requests import Request
 
 from voxfleet.core import EngineInfo, RecognitionOptions, Transcription
 from voxfleet.errors import ModelNotFoundError, NotFoundError, ParameterError
+from voxfleet.gateway.access import client_of
 from voxfleet.gateway.api_schemas import GatewaySettings, SpeechService
 from voxfleet.gateway.disconnect import unless_client_leaves
 from voxfleet.gateway.form_fields import (
@@ -23,9 +25,13 @@ from voxfleet.gateway.form_fields import (
     read_text_options,
 )
 from voxfleet.gateway.http_errors import request_id_of, shown
+from voxfleet.gateway.request_limit import HEADER, request_limit_s
 from voxfleet.gateway.uploads import Upload, Uploads
+from voxfleet.observe.stages import UNOBSERVED, Stages
+from voxfleet.transcribe.hotword_text import HotwordLists
 from voxfleet.transcribe.language import known_language
-from voxfleet.transcribe.pipeline import TranscribeRequest
+from voxfleet.transcribe.transcribe_request import TranscribeRequest
+from voxfleet.transcribe.transcript_stream import TextListener
 
 #: OpenAI's own names, for clients that cannot be told another: they mean the default model
 _OPENAI_MODEL = re.compile(r"whisper-1|gpt-(4o-(mini-)?)?transcribe([-.].*)?")
@@ -41,58 +47,102 @@ class AnswerStyle:
     format: str = "json"
     granularities: frozenset[str] = frozenset({"segment"})
     warnings: tuple[str, ...] = ()
+    log_probs: bool = False
+    #: event by event, while the file is still being recognised
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UploadForm:
+    """What a route's form looks like: the fields that may hold the file, and how the rest is read.
+
+    `other_names` are what its clients call fields that have another name here.
+    """
+
+    file_fields: tuple[str, ...]
+    read_style: Callable[[FormFields], AnswerStyle]
+    other_names: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [(self._named(name), value) for name, value in fields]
+
+    def _named(self, raw_name: str) -> str:
+        name, bracket, rest = raw_name.partition("[")
+        return self.other_names.get(name, name) + bracket + rest
+
+
+@dataclass(frozen=True, slots=True)
+class FileOrder:
+    """A request that has been received and understood; `warnings` are known before its text."""
+
+    task: TranscribeRequest
+    style: AnswerStyle
+    warnings: tuple[str, ...]
 
 
 class FileTranscriber:
-    def __init__(self, service: SpeechService, settings: GatewaySettings) -> None:
+    def __init__(
+        self,
+        service: SpeechService,
+        settings: GatewaySettings,
+        lists: HotwordLists,
+        stages: Stages = UNOBSERVED,
+    ) -> None:
         self._service = service
         self._settings = settings
-        self._uploads = Uploads(settings.upload_dir, settings.max_upload_mb)
+        self._lists = lists
+        self._uploads = Uploads(settings.upload_dir, settings.max_upload_mb, stages)
 
     async def transcribe(
-        self,
-        request: Request,
-        file_fields: tuple[str, ...],
-        read_style: Callable[[FormFields], AnswerStyle],
+        self, request: Request, form: UploadForm
     ) -> tuple[Transcription, AnswerStyle]:
         """Refuses before the body is read where it can; cancels when the client goes away."""
+        async with self.received(request, form) as order:
+            return await self.answer(request, order), order.style
+
+    @asynccontextmanager
+    async def received(self, request: Request, form: UploadForm) -> AsyncIterator[FileOrder]:
+        """The request's place and its file are held while in here; refuses as `transcribe`."""
+        limit_s = request_limit_s(request.headers.get(HEADER), self._settings.request_timeout_s)
         self._service.models()  # raises while none is loaded
         with self._service.admitted():
-            async with self._uploads.receive(request, file_fields) as upload:
-                return await self._answer(request, upload, read_style)
+            async with self._uploads.receive(request, form.file_fields) as upload:
+                yield self._understood(request, upload, form, limit_s)
 
-    async def _answer(
-        self, request: Request, upload: Upload, read_style: Callable[[FormFields], AnswerStyle]
-    ) -> tuple[Transcription, AnswerStyle]:
-        fields = FormFields(upload.fields)
-        style = read_style(fields)
-        info = find_model(self._service, fields.one("model"))
-        phrases = read_phrases(fields)
-        recognition = read_recognition(fields, info, phrases, style)
-        work = self._service.transcribe(self._task(request, upload, fields, info, recognition))
+    async def answer(
+        self, request: Request, order: FileOrder, listener: TextListener | None = None
+    ) -> Transcription:
+        """Cancels when the client goes away; the listener is told the text while it grows."""
+        task = replace(order.task, text_listener=listener) if listener else order.task
+        work = self._service.transcribe(task)
         transcription = await unless_client_leaves(request.receive, work)
-        warnings = (*transcription.warnings, *style.warnings, *unused_prompt(phrases, info))
-        return replace(transcription, warnings=warnings), style
+        return replace(transcription, warnings=(*transcription.warnings, *order.warnings))
 
-    def _task(
-        self,
-        request: Request,
-        upload: Upload,
-        fields: FormFields,
-        info: EngineInfo,
-        recognition: RecognitionOptions,
-    ) -> TranscribeRequest:
-        return TranscribeRequest(
+    def _understood(
+        self, request: Request, upload: Upload, form: UploadForm, limit_s: float
+    ) -> FileOrder:
+        fields = FormFields(form.named(upload.fields))
+        style = form.read_style(fields)
+        info = find_model(self._service, fields.one("model"))
+        phrases = read_phrases(fields, self._lists)
+        recognition = read_recognition(fields, info, phrases, style)
+        task = TranscribeRequest(
             path=upload.path,
             name=upload.name,
             model=info.model,
             audio=read_audio_options(fields, self._settings.default_vad),
             recognition=recognition,
             text=read_text_options(fields),
-            timeout_s=self._settings.request_timeout_s,
+            timeout_s=limit_s,
             id=request_id_of(request),
-            client=request.client.host if request.client else "",
+            client=client_of(request.scope),
         )
+        warnings = (
+            *style.warnings,
+            *missing_log_probs(style, info),
+            *unused_prompt(phrases, info),
+        )
+        return FileOrder(task, style, warnings)
 
 
 def find_model(service: SpeechService, name: str | None) -> EngineInfo:
@@ -129,7 +179,7 @@ def read_recognition(
     return RecognitionOptions(
         language=read_language(fields, info),
         hotwords=wanted_phrases(phrases, info),
-        word_times=word_times or subtitles,
+        word_times=word_times or subtitles or (style.log_probs and info.word_times),
         temperature=fields.number("temperature", 0, 1) or 0.0,
     )
 
@@ -146,6 +196,12 @@ def read_language(fields: FormFields, info: EngineInfo) -> str | None:
 def wanted_phrases(phrases: Phrases, info: EngineInfo) -> tuple[str, ...]:
     """Hotwords are passed on to every model, as the service tells of those not used."""
     return phrases.all if info.hotwords else replace(phrases, hinted=()).all
+
+
+def missing_log_probs(style: AnswerStyle, info: EngineInfo) -> tuple[str, ...]:
+    if info.word_times or not style.log_probs:
+        return ()
+    return (f"include: no log probabilities, as the model {info.model} does not tell its words",)
 
 
 def unused_prompt(phrases: Phrases, info: EngineInfo) -> tuple[str, ...]:

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from voxfleet.core import AudioOptions, ChannelMode, RawPcm, TextOptions, VadMode
 from voxfleet.errors import ParameterError
 from voxfleet.gateway.http_errors import shown
-from voxfleet.transcribe.hotword_text import MAX_HOTWORDS, split_hotwords, within_limits
+from voxfleet.transcribe.hotword_text import (
+    MAX_HOTWORDS,
+    HotwordLists,
+    expanded,
+    split_hotwords,
+    within_limits,
+)
 
 #: a prompt is prose with names in it: only what is as short as a name becomes a hotword
 _MAX_PROMPT_PHRASE_CHARS = 30
@@ -127,18 +133,19 @@ class Phrases:
         return tuple(dict.fromkeys(self.explicit + self.hinted))[:MAX_HOTWORDS]
 
 
-def read_phrases(fields: FormFields) -> Phrases:
-    explicit = _phrases_of(fields, "hotwords") + _phrases_of(fields, "keywords")
+def read_phrases(fields: FormFields, lists: HotwordLists) -> Phrases:
+    """`@name` among hotwords and keywords stands for the words of that list; a prompt is prose."""
+    explicit = _phrases_of(fields, "hotwords", lists) + _phrases_of(fields, "keywords", lists)
     # both are one list to the model
     within_limits(tuple(dict.fromkeys(explicit)))
     return Phrases(explicit, split_prompt(fields.one("prompt") or ""))
 
 
-def _phrases_of(fields: FormFields, name: str) -> tuple[str, ...]:
+def _phrases_of(fields: FormFields, name: str, lists: HotwordLists) -> tuple[str, ...]:
     values = fields.many(name)
     phrases = values if fields.is_list(name) else split_hotwords("".join(values), name)
     # the keys are FunASR's {"word": weight}, as OpenAI's client sends it
-    return within_limits(phrases + fields.keys(name), name)
+    return expanded(phrases + fields.keys(name), lists, name)
 
 
 def split_prompt(prompt: str) -> tuple[str, ...]:

@@ -5,59 +5,119 @@ Knows the parts of the gateway; knows neither how the service computes nor who r
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from voxfleet.errors import VoxfleetError
+from voxfleet.gateway.access import Access, Keys
 from voxfleet.gateway.admin_api import AdminApi
 from voxfleet.gateway.api_schemas import GatewaySettings, SpeechService
 from voxfleet.gateway.asr_api import AsrApi
+from voxfleet.gateway.docs_pages import bare_app
 from voxfleet.gateway.file_transcriber import FileTranscriber
+from voxfleet.gateway.funasr_form_api import FunAsrFormApi
+from voxfleet.gateway.hotword_lists import HotwordShelf
+from voxfleet.gateway.hotwords_api import HotwordsApi
 from voxfleet.gateway.http_errors import (
     answer_http_exception,
     answer_validation_error,
     answer_voxfleet_error,
 )
+from voxfleet.gateway.metrics_api import MetricsApi
 from voxfleet.gateway.openai_api import OpenAiApi
 from voxfleet.gateway.probes import Probes
+from voxfleet.gateway.readiness import Readiness
 from voxfleet.gateway.request_edge import CrashAnswer, LingeringClose, RequestId
+from voxfleet.gateway.request_meter import RequestMeter
 from voxfleet.gateway.request_status_api import RequestStatusApi
+from voxfleet.gateway.root_path import RootPath
+from voxfleet.observe.metrics import Metrics
+from voxfleet.observe.request_record import RequestTracer
+from voxfleet.observe.stages import Stages
+from voxfleet.transcribe.hotword_text import WITHOUT_LISTS
+
+#: what a page of another origin may read of an answer, beside its body
+_EXPOSED_HEADERS = (
+    "etag",
+    "retry-after",
+    "x-queue-position",
+    "x-request-id",
+    "x-should-retry",
+    "x-voxfleet-warnings",
+)
 
 
-def create_app(service: SpeechService, settings: GatewaySettings) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class GatewayParts:
+    """What a whole server has around its service; an app for a test can do without."""
+
+    readiness: Readiness | None = None
+    keys: Keys | None = None
+    hotwords: HotwordShelf | None = None
+    warnings: Callable[[], Sequence[str]] = tuple
+    metrics: Metrics | None = None
+    tracer: RequestTracer | None = None
+
+
+def create_app(
+    service: SpeechService, settings: GatewaySettings, parts: GatewayParts | None = None
+) -> FastAPI:
     """The whole application; whoever made the service starts and stops it."""
-    app = FastAPI(
-        title="voxfleet",
-        version=settings.version,
-        # these pages load scripts from other hosts, which a closed network does not have
-        docs_url=None,
-        redoc_url=None,
-        # a redirect would make a client send its upload twice
-        redirect_slashes=False,
-    )
-    transcriber = FileTranscriber(service, settings)
+    parts = parts or GatewayParts()
+    app = bare_app(settings.version, settings.docs)
+    metrics = parts.metrics or Metrics()
+    lists = parts.hotwords or WITHOUT_LISTS
+    transcriber = FileTranscriber(service, settings, lists, Stages(metrics))
     openai, asr = OpenAiApi(service, transcriber, settings.started_at_s), AsrApi(transcriber)
+    funasr = FunAsrFormApi(transcriber)
+    readiness = parts.readiness or Readiness(service)
     app.include_router(openai.router())
     app.include_router(asr.router())
-    app.include_router(AdminApi(service, settings).router())
+    app.include_router(funasr.router())
+    app.include_router(AdminApi(service, settings, parts.warnings).router())
     app.include_router(RequestStatusApi(service).router())
-    app.include_router(Probes(service, settings).router())
+    if parts.hotwords:
+        app.include_router(HotwordsApi(parts.hotwords, service.unknown_hotwords).router())
+    app.include_router(Probes(service, settings, readiness).router())
+    app.include_router(MetricsApi(service, settings, metrics).router())
     app.add_api_route("/", index, methods=["GET"])
     _shorten(app, "/v1/audio/transcriptions", openai.transcribe)
     _shorten(app, "/asr", asr.transcribe)
+    _shorten(app, "/recognition", funasr.recognise)
     _answer_errors(app)
-    # the last one added is the outermost
-    app.add_middleware(CrashAnswer)
-    app.add_middleware(LingeringClose)
-    app.add_middleware(RequestId)
+    _surround(app, settings, parts, metrics)
     return app
+
+
+def _surround(
+    app: FastAPI, settings: GatewaySettings, parts: GatewayParts, metrics: Metrics
+) -> None:
+    """What every request goes through; the last one added is the outermost."""
+    if parts.keys is not None:
+        app.add_middleware(Access, keys=parts.keys, trusted_origins=settings.cors_origins)
+    app.add_middleware(CrashAnswer)
+    app.add_middleware(RequestMeter, metrics=metrics, tracer=parts.tracer)
+    app.add_middleware(LingeringClose)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "PUT", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=_EXPOSED_HEADERS,
+        )
+    app.add_middleware(RequestId)
+    if settings.root_path:
+        app.add_middleware(RootPath, root_path=settings.root_path)
 
 
 def _shorten(app: FastAPI, path: str, answer: Callable[[Request], Awaitable[Response]]) -> None:
@@ -90,6 +150,6 @@ async def index(request: Request) -> JSONResponse:
             "version": app.version,
             "description": "A self-hosted speech-recognition server with OpenAI's API.",
             "routes": sorted(routes),
-            "openapi": "/openapi.json",
+            **({"openapi": app.openapi_url, "docs": "/docs"} if app.openapi_url else {}),
         }
     )

@@ -15,6 +15,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from voxfleet.audio.displayed_name import displayed_name
 from voxfleet.errors import (
@@ -33,6 +35,7 @@ _DEFAULT_RETRY_AFTER_S = 1.0
 _MAX_SHOWN_CHARS = 100
 #: servers and proxies take some 8 kB for all headers together
 _MAX_WARNING_CHARS = 1000
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -69,7 +72,7 @@ def retry_headers(error: VoxfleetError) -> dict[str, str]:
     if error.retryable:
         wait_s = error.retry_after_s if error.retry_after_s is not None else _DEFAULT_RETRY_AFTER_S
         return {"retry-after": str(max(1, math.ceil(wait_s)))}
-    if error.status >= HTTPStatus.UNPROCESSABLE_ENTITY:
+    if error.status == HTTPStatus.CONFLICT or error.status >= HTTPStatus.UNPROCESSABLE_ENTITY:
         return {"x-should-retry": "false"}
     return {}
 
@@ -89,10 +92,20 @@ def request_id_of(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
+class ErrorResponse(JSONResponse):
+    """Leaves the error's code in the request's state, for whoever counts errors."""
+
+    def __init__(self, error: VoxfleetError, headers: Mapping[str, str]) -> None:
+        super().__init__(error_body(error), error.status, headers=headers)
+        self._code = error.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["error_code"] = self._code
+        await super().__call__(scope, receive, send)
+
+
 def error_response(error: VoxfleetError, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(
-        error_body(error), error.status, headers={**retry_headers(error), **(headers or {})}
-    )
+    return ErrorResponse(error, {**retry_headers(error), **(headers or {})})
 
 
 def internal_error(request_id: str) -> VoxfleetError:
@@ -118,10 +131,20 @@ async def answer_http_exception(request: Request, error: HTTPException) -> JSONR
         known = NotFoundError(f"there is no route {where}; GET / lists the routes")
         return error_response(known, error.headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(allowed_methods(request))
         wrong = MethodError(f"{where}: this route does not take that method; use {allowed}")
-        return error_response(wrong, error.headers)
+        return error_response(wrong, {"allow": allowed})
     return _plain_response(error)
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """All that the path takes: the framework names those of the first route only."""
+    return [method for method in _METHODS if _takes(request, method)]
+
+
+def _takes(request: Request, method: str) -> bool:
+    asked = {**request.scope, "method": method}
+    return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)
 
 
 def _plain_response(error: HTTPException) -> JSONResponse:

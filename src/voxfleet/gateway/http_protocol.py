@@ -1,31 +1,63 @@
 """How the bytes of a connection become requests: uvicorn's fast protocol, with the limits it lacks.
 
-uvicorn's other protocol (h11) has them, but takes much more time for an upload. Knows no app.
+uvicorn's other protocol (h11) has them, but takes much more time for an upload. What no app can
+answer any more is answered here, in the shape of every other error. Knows no app.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
+from http import HTTPStatus
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from voxfleet.errors import OverloadError
+from voxfleet.gateway.http_errors import error_response
+
 #: what may come of a client without completing a head or bringing a piece of a body
 MAX_HEAD_BYTES = 65_536
+#: how long a connection may be open without a whole head of a request
+IDLE_LIMIT_S = 60.0
 #: requests that a client may send before the first of them is answered
 MAX_PIPELINED = 16
 
-_HEAD_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-type: text/plain; charset=utf-8\r\n"
-    b"content-length: 29\r\n"
-    b"connection: close\r\n"
-    b"\r\n"
-    b"The headers are over 64 KiB.\n"
+
+def _last_answer(status: HTTPStatus, message: str) -> bytes:
+    """A whole answer, after which the connection is closed."""
+    error = {
+        "message": message,
+        "type": "invalid_request_error",
+        "param": None,
+        "code": status.phrase.lower().replace(" ", "_"),
+    }
+    body = json.dumps({"error": error}).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        "content-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n"
+        "connection: close\r\n"
+        "\r\n"
+    )
+    return head.encode() + body
+
+
+_HEAD_TOO_LARGE = _last_answer(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are over 64 KiB; send fewer"
 )
+_NOT_HTTP = _last_answer(
+    HTTPStatus.BAD_REQUEST, "this is no valid HTTP request; check what the client sends"
+)
+
+
+async def _answer_crowd(scope: Scope, receive: Receive, send: Send) -> None:
+    refusal = OverloadError("the server has as many connections as it takes; try again later")
+    await error_response(refusal)(scope, receive, send)
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
@@ -39,11 +71,30 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        #: more connections than that are answered 503 before the app sees them; uvicorn itself,
+        #: told of the limit, would do so in plain text
+        self._most_connections = self.limit_concurrency
+        self.limit_concurrency = None
         #: bytes that have come to nothing yet
         self._idle_bytes = 0
         self._in_head = False
         #: not answered yet, in their order
         self._open: deque[RequestResponseCycle] = deque()
+        #: since when none is there, by the loop's clock
+        self._idle_since_s: float | None = self.loop.time()
+        #: bytes for the client that were unsent when it was looked at last
+        self._unsent_bytes = 0
+
+    def look(self, now_s: float) -> None:
+        """To be called every half minute: ends a connection that goes nowhere.
+
+        uvicorn waits for ever for a client that reads nothing or never says what it wants.
+        """
+        before, self._unsent_bytes = self._unsent_bytes, self.transport.get_write_buffer_size()
+        if before and before == self._unsent_bytes:
+            self.transport.abort()
+        elif self._idle_since_s is not None and now_s - self._idle_since_s > IDLE_LIMIT_S:
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -63,9 +114,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             else:
                 self._decline_upgrade(data[upgrade.args[0] :])
         except HttpParserError:
-            msg = "Invalid HTTP request received."
-            self.logger.warning(msg)
-            self.send_400_response(msg)
+            self.logger.info("a request that is no HTTP was refused")
+            self.send_400_response("")
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Read the request again as one that proposes no other protocol.
@@ -83,11 +133,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def _declines_upgrade(self) -> bool:
         return self.parser.should_upgrade() and not self._should_upgrade()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's own words)
         if self._may_be_told():
-            super().send_400_response(msg)
-        else:
-            self.transport.close()
+            self.transport.write(_NOT_HTTP)
+        self.transport.close()
 
     def _may_be_told(self) -> bool:
         """What is wrong: not when it would be taken for the answer to a request before it."""
@@ -124,9 +173,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._declines_upgrade():
             return
         before = self.cycle
+        most = self._most_connections
+        crowded = most is not None and len(self.connections) >= most
+        self.app = _answer_crowd if crowded else self.config.loaded_app
         super().on_headers_complete()
         if self.cycle is not before:
             self._open.append(self.cycle)
+            self._idle_since_s = None
 
     def _refuse_ambiguous(self) -> None:
         """What the parser lets pass and HTTP/1.1 does not; raised, it becomes a 400."""
@@ -151,4 +204,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         if self._open:
             self._open.popleft()
+        if not self._open:
+            self._idle_since_s = self.loop.time()
         super().on_response_complete()

@@ -11,7 +11,7 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -19,12 +19,15 @@ from starlette.types import ASGIApp
 
 from voxfleet.errors import StartError
 from voxfleet.gateway.http_protocol import LimitedHttpProtocol
+from voxfleet.gateway.http_settings import HttpSettings, SignalHooks
 
 #: connections the kernel keeps for us while the loop is busy
 _BACKLOG = 2048
-#: the last line, behind the places of the service: above it every request is answered 503 by
-#: uvicorn itself, in plain text, before the app sees it
+#: the last line, behind the places of the service: above it every request is answered 503
+#: before the app sees it
 MAX_CONNECTIONS = 4096
+#: every half minute, as uvicorn's server ticks ten times a second
+_TICKS_PER_LOOK = 300
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -60,9 +63,11 @@ def _has_terminal() -> bool:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_hangup: Callable[[], object]) -> None:
+    def __init__(self, config: uvicorn.Config, hooks: SignalHooks, drain_delay_s: float) -> None:
         super().__init__(config)
-        self._on_hangup = on_hangup
+        self._hooks = hooks
+        self._drain_delay_s = drain_delay_s
+        self._draining: asyncio.TimerHandle | None = None
         self._had_terminal = _has_terminal()
 
     @contextmanager
@@ -78,8 +83,26 @@ class _Server(uvicorn.Server):
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         yield
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_PER_LOOK == 0:
+            now_s = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, LimitedHttpProtocol):
+                    connection.look(now_s)
+        return await super().on_tick(counter)
+
     def _stop_or_force(self) -> None:
+        """The first signal begins the end, the next one hurries it, the last one forces it."""
+        if self._draining is None and not self.should_exit:
+            self._hooks.on_stop()
+            loop = asyncio.get_running_loop()
+            self._draining = loop.call_later(self._drain_delay_s, self._stop)
+            if self._drain_delay_s:
+                return
         self.force_exit = self.should_exit
+        self._stop()
+
+    def _stop(self) -> None:
         self.should_exit = True
 
     def _hang_up(self) -> None:
@@ -87,38 +110,38 @@ class _Server(uvicorn.Server):
         if self._had_terminal and not _has_terminal():
             self._stop_or_force()
         elif not self.should_exit:
-            self._on_hangup()
+            self._hooks.on_hangup()
 
 
 class HttpServer:
-    """One uvicorn server; `serve` returns after a stop signal, when requests have ended.
-
-    `on_hangup` is called for a SIGHUP that is not a terminal's end.
-    """
+    """One uvicorn server; `serve` returns after a stop signal, when requests have ended."""
 
     def __init__(
         self,
         app: ASGIApp,
         listener: socket.socket,
-        shutdown_grace_s: float,
-        on_hangup: Callable[[], object] = lambda: None,
+        settings: HttpSettings,
+        hooks: SignalHooks | None = None,
     ) -> None:
         self._listener = listener
-        self._server = _Server(
-            uvicorn.Config(
-                app,
-                http=LimitedHttpProtocol,
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                limit_concurrency=MAX_CONNECTIONS,
-                # whole seconds are all it takes; 0 ends requests at once
-                timeout_graceful_shutdown=math.ceil(shutdown_grace_s),
-            ),
-            on_hangup,
+        tls = settings.tls
+        config = uvicorn.Config(
+            app,
+            http=LimitedHttpProtocol,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            # whole seconds are all it takes; 0 ends requests at once
+            timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
+            # left alone, uvicorn believes whoever connects from this machine
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         )
+        self._server = _Server(config, hooks or SignalHooks(), settings.drain_delay_s)
 
     async def serve(self) -> None:
         await self._server.serve(sockets=[self._listener])

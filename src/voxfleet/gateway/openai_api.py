@@ -1,4 +1,4 @@
-"""OpenAI's routes: `POST /v1/audio/transcriptions`, `GET /v1/models`, `GET /v1/models/{id}`.
+"""OpenAI's routes: `POST /v1/audio/transcriptions` and `/translations`, `GET /v1/models`.
 
 Knows the routes and their shapes; the way of a file to its text is `FileTranscriber`'s.
 """
@@ -6,22 +6,31 @@ Knows the routes and their shapes; the way of a file to its text is `FileTranscr
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
 from voxfleet.core import Transcription
+from voxfleet.errors import ParameterError
 from voxfleet.gateway.api_schemas import SpeechService, model_object
-from voxfleet.gateway.file_transcriber import AnswerStyle, FileTranscriber, find_model
+from voxfleet.gateway.file_transcriber import (
+    AnswerStyle,
+    FileTranscriber,
+    UploadForm,
+    find_model,
+)
 from voxfleet.gateway.form_schema import openai_form
 from voxfleet.gateway.http_errors import warning_headers
 from voxfleet.gateway.openai_form import read_openai_style
+from voxfleet.gateway.transcript_events import TranscriptEvents
 from voxfleet.transcribe.formats import Rendered, render
 
 #: segments that are written without a thread, which costs more than they do; beyond, the event
 #: loop would stand still: a second for ten hours of words
 _RENDERED_AT_ONCE = 32
+_FORM = UploadForm(("file",), read_openai_style)
 
 
 class OpenAiApi:
@@ -40,20 +49,31 @@ class OpenAiApi:
             methods=["POST"],
             openapi_extra=openai_form(),
         )
+        router.add_api_route("/audio/translations", self.translate, methods=["POST"])
         router.add_api_route("/models", self.list_models, methods=["GET"])
         router.add_api_route("/models/{model_id:path}", self.retrieve_model, methods=["GET"])
         return router
 
     async def transcribe(self, request: Request) -> Response:
-        """The text of one audio or video file."""
-        transcription, style = await self._transcriber.transcribe(
-            request, ("file",), read_openai_style
-        )
-        rendered = await _rendered(transcription, style)
+        """The text of one audio or video file; with `stream`, as events while it is recognised."""
+        async with AsyncExitStack() as held:
+            order = await held.enter_async_context(self._transcriber.received(request, _FORM))
+            if order.style.stream:
+                return TranscriptEvents(self._transcriber, request, order, held.pop_all())
+            transcription = await self._transcriber.answer(request, order)
+        rendered = await _rendered(transcription, order.style)
         return Response(
             rendered.body,
             media_type=rendered.media_type,
             headers=warning_headers(transcription.warnings),
+        )
+
+    async def translate(self) -> Response:
+        """Refused with 400, unread: no model of this server translates."""
+        raise ParameterError(
+            "no model of this server translates: each writes the language that is spoken; send the"
+            " file to POST /v1/audio/transcriptions",
+            param="model",
         )
 
     async def list_models(self) -> JSONResponse:
@@ -70,5 +90,5 @@ async def _rendered(transcription: Transcription, style: AnswerStyle) -> Rendere
     segments = sum(len(transcript.segments) for transcript in transcription.transcripts)
     wanted = (transcription, style.format, style.granularities)
     if segments <= _RENDERED_AT_ONCE:
-        return render(*wanted)
-    return await asyncio.to_thread(render, *wanted)
+        return render(*wanted, with_log_probs=style.log_probs)
+    return await asyncio.to_thread(render, *wanted, with_log_probs=style.log_probs)

@@ -14,20 +14,42 @@ from voxfleet.transcribe.formats import FORMATS, GRANULARITIES
 _CHUNKING = ("auto", "server_vad")
 
 
+#: those that are a document as a whole, or lines with numbers
+_UNSTREAMED = ("srt", "vtt", "tsv")
+
+
 def read_openai_style(fields: FormFields) -> AnswerStyle:
-    _refuse_stream(fields)
     fields.choice("chunking_strategy", _CHUNKING)
     fields.choice("chunking_strategy[type]", _CHUNKING)
     wanted = _read_format(fields)
-    return AnswerStyle(wanted, _read_granularities(fields, wanted), _missing_extras(fields))
+    granularities = _read_granularities(fields, wanted)
+    return AnswerStyle(
+        wanted,
+        granularities,
+        _missing_extras(fields, granularities),
+        log_probs=_read_log_probs(fields, wanted),
+        stream=_read_stream(fields, wanted),
+    )
 
 
-def _refuse_stream(fields: FormFields) -> None:
-    if fields.flag("stream"):
+def _read_stream(fields: FormFields, wanted: str) -> bool:
+    stream = fields.flag("stream")
+    if stream and wanted in _UNSTREAMED:
         raise ParameterError(
-            "stream: this version answers in one piece and cannot stream; leave stream out",
+            f"stream: {wanted} is written in one piece; leave out stream, or use"
+            " response_format=json",
             param="stream",
         )
+    return stream
+
+
+def _read_log_probs(fields: FormFields, wanted: str) -> bool:
+    log_probs = bool(fields.choices("include", ("logprobs",)))
+    if log_probs and wanted != "json":
+        raise ParameterError(
+            f"include[]: logprobs needs response_format=json, not {wanted}", param="include[]"
+        )
+    return log_probs
 
 
 def _read_format(fields: FormFields) -> str:
@@ -50,10 +72,10 @@ def _read_granularities(fields: FormFields, wanted: str) -> frozenset[str]:
     return granularities or frozenset({"segment"})
 
 
-def _missing_extras(fields: FormFields) -> tuple[str, ...]:
+def _missing_extras(fields: FormFields, granularities: frozenset[str]) -> tuple[str, ...]:
     warnings = []
-    if fields.choices("include", ("logprobs",)):
-        warnings.append("include: log probabilities of tokens are not given by this server")
+    if "word" in granularities and fields.flag("stream"):
+        warnings.append("timestamp_granularities: a stream tells the text alone, without times")
     if fields.many("known_speaker_names") or fields.many("known_speaker_references"):
         warnings.append("known_speaker_names: not used, as this server cannot tell speakers apart")
     return tuple(warnings)

@@ -5,7 +5,8 @@ They only look at snapshots and never wait, so they answer while everything comp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from fastapi import APIRouter
@@ -14,11 +15,12 @@ from fastapi.responses import JSONResponse
 from voxfleet.errors import NotReadyError
 from voxfleet.gateway.api_schemas import (
     GatewaySettings,
+    JsonObject,
     SpeechService,
     degradations,
-    worker_counts,
 )
-from voxfleet.pool_contract import PoolSnapshot, WorkerState
+from voxfleet.gateway.readiness import Readiness
+from voxfleet.pool_contract import PoolSnapshot, WorkerSnapshot, WorkerState
 
 _RETRY_S = 5.0
 
@@ -27,6 +29,7 @@ class Health(StrEnum):
     OK = "ok"
     STARTING = "starting"
     DEGRADED = "degraded"
+    DRAINING = "draining"
 
 
 def health_of(
@@ -50,10 +53,19 @@ def _starts(pool: PoolSnapshot) -> bool:
     return not pool.workers or any(w.state is WorkerState.STARTING for w in pool.workers)
 
 
+def _counts(workers: Iterable[WorkerSnapshot]) -> JsonObject:
+    states = [worker.state for worker in workers]
+    return {"ready": states.count(WorkerState.READY), "total": len(states)}
+
+
 class Probes:
-    def __init__(self, service: SpeechService, settings: GatewaySettings) -> None:
+    def __init__(
+        self, service: SpeechService, settings: GatewaySettings, readiness: Readiness
+    ) -> None:
         self._service = service
         self._version = settings.version
+        self._readiness = readiness
+        self._started_s = time.monotonic()
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["probes"])
@@ -64,21 +76,24 @@ class Probes:
         return router
 
     async def health(self) -> JSONResponse:
-        """200 while the server lives; `status` is ok, starting or degraded."""
+        """200 while the server lives; `status` is ok, starting, degraded or draining."""
         pools = self._service.pools()
         queue = self._service.queue()
         models = [pool.model for pool in pools]
         text_pool = self._service.text_pool()
-        reason = self._service.reason() or "; ".join(degradations(pools)) or _text_reason(text_pool)
+        unready = self._readiness.reason()
+        reason = unready or "; ".join(degradations(pools)) or _text_reason(text_pool)
+        status = health_of(pools, not unready, text_pool)
         return JSONResponse(
             {
-                "status": health_of(pools, self._service.ready(), text_pool),
+                "status": Health.DRAINING if self._readiness.draining else status,
                 **({"reason": reason} if reason else {}),
                 "version": self._version,
+                "uptime_s": round(time.monotonic() - self._started_s, 1),
                 "model": next(iter(models), None),
                 "models": models,
-                "workers": worker_counts(worker for pool in pools for worker in pool.workers),
-                **({"text_workers": worker_counts(text_pool.workers)} if text_pool else {}),
+                "instances": _counts(worker for pool in pools for worker in pool.workers),
+                **({"text_instances": _counts(text_pool.workers)} if text_pool else {}),
                 "queue": {
                     "requests": queue.requests,
                     "waiting": queue.waiting,
@@ -93,10 +108,9 @@ class Probes:
 
     async def ready(self) -> JSONResponse:
         """200 when requests can be answered, else 503."""
-        if not self._service.ready():
+        if reason := self._readiness.reason():
             raise NotReadyError(
-                f"no requests now: {self._service.reason()}; GET /health says more",
-                retry_after_s=_RETRY_S,
+                f"no requests now: {reason}; GET /health says more", retry_after_s=_RETRY_S
             )
         return JSONResponse({"status": "ok"})
 

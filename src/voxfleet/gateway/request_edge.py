@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voxfleet.errors import NotReadyError
 from voxfleet.gateway.http_errors import error_response, internal_error, shown
+from voxfleet.observe.request_record import RequestRecord, current_request
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +38,18 @@ class RequestId:
             return
         request_id = choose_request_id(Headers(scope=scope).get("x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
+        # whatever is logged from here on names the request
+        token = current_request.set(RequestRecord(request_id))
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
-        await self._app(scope, receive, send_named)
+        try:
+            await self._app(scope, receive, send_named)
+        finally:
+            current_request.reset(token)
 
 
 def choose_request_id(offered: str | None) -> str:

@@ -34,6 +34,7 @@ from voxfleet.gateway.multipart_form import (
     too_large,
 )
 from voxfleet.gateway.upload_pace import MIN_UPLOAD_BYTES_PER_S, UPLOAD_WINDOW_S, UploadPace
+from voxfleet.observe.stages import UNOBSERVED, Stage, Stages
 
 #: bytes gathered before a thread writes them: few thread switches, and the loop never waits for a
 #: disk that is slow
@@ -63,6 +64,7 @@ class Uploads:
 
     folder: Path
     max_file_mb: int
+    stages: Stages = UNOBSERVED
 
     @asynccontextmanager
     async def receive(
@@ -75,7 +77,8 @@ class Uploads:
         # not the request's id, which a client may choose and choose twice
         spool = _SpoolFile(self.folder / f"{uuid4().hex}.upload")
         try:
-            form = await self._spool(request.receive, parser, spool)
+            with self.stages.timed(Stage.UPLOAD):
+                form = await self._spool(request.receive, parser, spool)
             if form.file_bytes == 0:
                 raise EmptyAudioError(
                     f"{form.file_name}: the file is empty (0 bytes); send the recording itself",

@@ -53,7 +53,7 @@ class MediaPool:
         log_path: Path | None = None,
     ) -> None:
         self._settings = settings
-        self._socket_path, self._spool_dir, self._log_path = socket_path, spool_dir, log_path
+        self._socket_path, self.spool_dir, self._log_path = socket_path, spool_dir, log_path
         self._hub: Hub | None = None
         self._supervisor: MediaSupervisor | None = None
         self._loops: list[asyncio.Task[None]] = []
@@ -67,12 +67,12 @@ class MediaPool:
 
     async def start(self) -> None:
         """Start the processes and wait until one takes files; raises StartError when none can."""
-        await asyncio.to_thread(prepare, self._spool_dir)
+        await asyncio.to_thread(prepare, self.spool_dir)
         self._hub = Hub(self._socket_path)
         self._supervisor = MediaSupervisor(
             self._settings,
             self._hub.address,
-            self._spool_dir,
+            self.spool_dir,
             self._log_path,
             self._lost,
             self._unstarted,
@@ -137,7 +137,7 @@ class MediaPool:
             file_id,
             os.fsencode(path),
             name,
-            str(self._spool_dir / file_id),
+            str(self.spool_dir / file_id),
             work_class,
             options or AudioOptions(),
             self._settings.window,
@@ -170,7 +170,7 @@ class MediaPool:
         # ends: the watch kills a process that does not answer
         await file.unheld()
         # mostly its segments have been read, and so removed: then no thread is needed
-        if not remove_empty(self._spool_dir / file.id):
+        if not remove_empty(self.spool_dir / file.id):
             await _remove_folder(file)
         self._files.pop(file.id, None)
 

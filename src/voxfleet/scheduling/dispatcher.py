@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 
@@ -22,7 +23,8 @@ from voxfleet.errors import (
     VoxfleetError,
     WorkerLostError,
 )
-from voxfleet.pool_contract import BatchResult, Room, WorkerPool
+from voxfleet.observe.stages import UNOBSERVED, Stage, Stages
+from voxfleet.pool_contract import BatchResult, RetryReason, Room, WorkerPool
 from voxfleet.scheduling.batcher import budget_s
 from voxfleet.scheduling.quarantine import Quarantine, quarantine_key
 from voxfleet.scheduling.queue import SegmentQueue
@@ -36,12 +38,18 @@ REALTIME_LINGERS_S = 10.0
 class Dispatcher:
     """`realtime_goal_s` is within what live speech is to be answered."""
 
-    def __init__(self, pool: WorkerPool, realtime_goal_s: float = 0.5) -> None:
+    def __init__(
+        self, pool: WorkerPool, realtime_goal_s: float = 0.5, stages: Stages = UNOBSERVED
+    ) -> None:
         self._pool = pool
         self._realtime_goal_s = realtime_goal_s
+        self._stages = stages
         self._queue = SegmentQueue()
         self._quarantine = Quarantine()
         self._answers: dict[str, asyncio.Future[Hypothesis]] = {}
+        #: when each segment in work went to its worker, by the loop's clock
+        self._sent_s: dict[str, float] = {}
+        self._retries: Counter[RetryReason] = Counter()
         self._arrived = asyncio.Event()
         self._batches: set[asyncio.Task[None]] = set()
         self._batch_ids = count(1)
@@ -62,6 +70,11 @@ class Dispatcher:
     @property
     def waiting_s(self) -> float:
         return self._queue.waiting_s
+
+    @property
+    def retries(self) -> Mapping[RetryReason, int]:
+        """The segments that were computed again, ever, by reason."""
+        return dict(self._retries)
 
     def place(self, segment_id: str) -> int | None:
         """About how many segments go before it; None when it does not wait."""
@@ -117,6 +130,19 @@ class Dispatcher:
         finally:
             self._queue.cancel(segment.id)
             del self._answers[segment.id]
+            self._tell_times(segment.id, now_s, loop.time())
+
+    def _tell_times(self, segment_id: str, asked_s: float, ended_s: float) -> None:
+        """To the request's own spans, too, as this is its task. A segment that was tried several
+        times has waited until the last of them.
+        """
+        sent_s = self._sent_s.pop(segment_id, None)
+        if sent_s is None:
+            self._stages.spent(Stage.WAIT, ended_s - asked_s)
+            return
+        computed_s = ended_s - sent_s
+        self._stages.spent(Stage.WAIT, sent_s - asked_s, ended_ago_s=computed_s)
+        self._stages.spent(Stage.COMPUTE, computed_s)
 
     def _refuse_poison(self, segment: SpooledSegment, now_s: float) -> None:
         key = quarantine_key(segment)
@@ -165,6 +191,7 @@ class Dispatcher:
             # whoever waited has gone away while the room was awaited
             self._pool.release(room)
             return
+        self._sent_s.update((ticket.segment.id, now_s) for ticket in tickets)
         task = asyncio.create_task(self._compute(tickets, room), name=f"batch {room.worker_id}")
         self._batches.add(task)
         task.add_done_callback(lambda done: self._forget(done, tickets))
@@ -213,5 +240,10 @@ class Dispatcher:
             self._fail([ticket], fault)
         # who has gone away is not tried for
         wanted = [[t for t in group if t.segment.id in self._answers] for group in aftermath.again]
+        self._retries[_reason(loss)] += sum(map(len, wanted))
         self._queue.put_back(wanted)
         self._arrived.set()
+
+
+def _reason(loss: WorkerLostError) -> RetryReason:
+    return RetryReason.BATCH_SUSPECTED if loss.blames_work else RetryReason.WORKER_LOST

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from voxfleet.core import Transcript, Transcription, TranscriptSegment, Word
 from voxfleet.errors import ParameterError
+from voxfleet.transcribe.log_probs import log_probs
 from voxfleet.transcribe.subtitles import cues, one_line, srt, vtt
 
 GRANULARITIES = ("segment", "word")
@@ -31,17 +32,27 @@ class Rendered:
     media_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Details:
+    granularities: frozenset[str]
+    log_probs: bool
+
+
 def render(
     transcription: Transcription,
     format: str,  # noqa: A002  the field's own word
     granularities: frozenset[str] = frozenset({"segment"}),
+    *,
+    with_log_probs: bool = False,
 ) -> Rendered:
-    """`granularities` only matters for verbose_json; raises ParameterError for what is unknown."""
+    """`granularities` only matters for verbose_json, `with_log_probs` for json; raises
+    ParameterError for what is unknown.
+    """
     _require_known("response_format", format, FORMATS)
     for granularity in sorted(granularities):
         _require_known("timestamp_granularities[]", granularity, GRANULARITIES)
     write, media_type = _WRITERS[format]
-    return Rendered(write(transcription, granularities), media_type)
+    return Rendered(write(transcription, _Details(granularities, with_log_probs)), media_type)
 
 
 def _require_known(param: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -54,7 +65,7 @@ def _require_known(param: str, value: str, allowed: tuple[str, ...]) -> None:
 # -- plain ------------------------------------------------------------------------------------
 
 
-def _text(transcription: Transcription, _: frozenset[str]) -> str:
+def _text(transcription: Transcription, _: _Details) -> str:
     return _full_text(transcription) + "\n"
 
 
@@ -66,15 +77,15 @@ def _full_text(transcription: Transcription) -> str:
     )
 
 
-def _srt(transcription: Transcription, _: frozenset[str]) -> str:
+def _srt(transcription: Transcription, _: _Details) -> str:
     return srt(cues(transcription.transcripts))
 
 
-def _vtt(transcription: Transcription, _: frozenset[str]) -> str:
+def _vtt(transcription: Transcription, _: _Details) -> str:
     return vtt(cues(transcription.transcripts))
 
 
-def _tsv(transcription: Transcription, _: frozenset[str]) -> str:
+def _tsv(transcription: Transcription, _: _Details) -> str:
     split = _is_split(transcription)
     rows = ["start\tend\ttext" + "\tchannel" * split]
     for transcript, segment in _segments(transcription):
@@ -87,38 +98,39 @@ def _tsv(transcription: Transcription, _: frozenset[str]) -> str:
 # -- JSON -------------------------------------------------------------------------------------
 
 
-def _plain_json(transcription: Transcription, _: frozenset[str]) -> str:
+def _plain_json(transcription: Transcription, details: _Details) -> str:
     return _dumped(
         {
             "text": _full_text(transcription),
             **_channels(transcription),
+            **(log_probs_of(transcription) if details.log_probs else {}),
             "usage": _usage(transcription),
-            **_warnings(transcription),
+            **warnings_of(transcription),
         }
     )
 
 
-def _verbose_json(transcription: Transcription, granularities: frozenset[str]) -> str:
+def _verbose_json(transcription: Transcription, details: _Details) -> str:
     body: JsonObject = {
         "task": "transcribe",
         "language": _main_language(transcription),
-        "duration": _rounded(transcription.duration_s),
+        "duration": rounded(transcription.duration_s),
         "text": _full_text(transcription),
         **_channels(transcription),
     }
-    if "segment" in granularities:
-        temperature = _rounded(transcription.options.temperature)
+    if "segment" in details.granularities:
+        temperature = rounded(transcription.options.temperature)
         body["segments"] = [
             _segment(id_, transcript, segment, temperature)
             for id_, (transcript, segment) in enumerate(_segments(transcription))
         ]
-    if "word" in granularities:
+    if "word" in details.granularities:
         body["words"] = [
             _word(transcript, word)
             for transcript, segment in _segments(transcription)
             for word in segment.words
         ]
-    return _dumped(body | {"usage": _usage(transcription)} | _warnings(transcription))
+    return _dumped(body | {"usage": _usage(transcription)} | warnings_of(transcription))
 
 
 def _dumped(body: JsonObject) -> str:
@@ -132,14 +144,14 @@ def _segment(
         "id": id_,
         # Whisper's frames of 10 ms
         "seek": round(segment.start_s * 100),
-        "start": _rounded(segment.start_s),
-        "end": _rounded(segment.end_s),
+        "start": rounded(segment.start_s),
+        "end": rounded(segment.end_s),
         "text": segment.text,
         "tokens": list(segment.tokens),
         "temperature": temperature,
-        "avg_logprob": _rounded(segment.avg_logprob),
-        "compression_ratio": _rounded(_compression_ratio(segment.text)),
-        "no_speech_prob": _rounded(segment.no_speech_prob),
+        "avg_logprob": rounded(segment.avg_logprob),
+        "compression_ratio": rounded(_compression_ratio(segment.text)),
+        "no_speech_prob": rounded(segment.no_speech_prob),
         **_channel(transcript),
     }
 
@@ -147,11 +159,11 @@ def _segment(
 def _word(transcript: Transcript, word: Word) -> JsonObject:
     body: JsonObject = {
         "word": word.text,
-        "start": _rounded(word.start_s),
-        "end": _rounded(word.end_s),
+        "start": rounded(word.start_s),
+        "end": rounded(word.end_s),
     }
     if word.confidence is not None:
-        body["confidence"] = _rounded(word.confidence)
+        body["confidence"] = rounded(word.confidence)
     return body | _channel(transcript)
 
 
@@ -170,11 +182,19 @@ def _channels(transcription: Transcription) -> JsonObject:
     }
 
 
+def log_probs_of(transcription: Transcription) -> JsonObject:
+    return {
+        "logprobs": log_probs(
+            word for _, segment in _segments(transcription) for word in segment.words
+        )
+    }
+
+
 def _usage(transcription: Transcription) -> JsonObject:
-    return {"type": "duration", "seconds": _rounded(transcription.duration_s)}
+    return {"type": "duration", "seconds": rounded(transcription.duration_s)}
 
 
-def _warnings(transcription: Transcription) -> JsonObject:
+def warnings_of(transcription: Transcription) -> JsonObject:
     return {"warnings": list(transcription.warnings)} if transcription.warnings else {}
 
 
@@ -185,7 +205,7 @@ def _main_language(transcription: Transcription) -> str:
     return (main.language if main else None) or _UNKNOWN_LANGUAGE
 
 
-def _rounded(value: float | None) -> float:
+def rounded(value: float | None) -> float:
     """To 3 decimals; 0.0 where a model has no number, or one (an infinity) JSON cannot say."""
     if value is None or not math.isfinite(value):
         return 0.0
@@ -212,7 +232,7 @@ def _segments(transcription: Transcription) -> Iterator[tuple[Transcript, Transc
     yield from sorted(found, key=lambda pair: pair[1].start_s)
 
 
-_Writer = Callable[[Transcription, frozenset[str]], str]
+_Writer = Callable[[Transcription, _Details], str]
 _WRITERS: dict[str, tuple[_Writer, str]] = {
     "json": (_plain_json, _JSON),
     "text": (_text, _TEXT),

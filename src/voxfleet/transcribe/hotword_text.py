@@ -1,6 +1,7 @@
 """Hotwords as people and FunASR's clients write them, as a list. Pure; knows no model.
 
-Every string is text and nothing else: none names a file or a place to fetch one from.
+Every string is text or, as `@name`, the name of a list that was put here before: none names a file
+or a place to fetch one from.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 from voxfleet.audio.displayed_name import displayed_name
-from voxfleet.errors import ParameterError
+from voxfleet.errors import NotFoundError, ParameterError
 
 MAX_HOTWORDS = 1000
 MAX_HOTWORD_CHARS = 50
+#: in one request
+MAX_LISTS_NAMED = 20
 
 _SEPARATORS = re.compile(r"[,，;；、\n\r\t]+")
 #: JSON may hold what no other text can
@@ -21,6 +25,30 @@ _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _JSON_STARTS = ("{", "[")
 _EXPECTED = 'send words parted by commas, a JSON list of strings, or an object such as {"word": 20}'
 _MAX_SHOWN_CHARS = 40
+#: before the name of a list; twice before a word that begins with it
+_LIST_MARK = "@"
+
+
+class HotwordLists(Protocol):
+    """Lists of hotwords that requests may name."""
+
+    def words(self, list_name: str) -> tuple[str, ...]:
+        """Raises NotFoundError, which says what there is instead."""
+        ...
+
+
+class WithoutLists:
+    """Where nobody keeps lists, such as on the command line."""
+
+    def words(self, list_name: str) -> tuple[str, ...]:
+        name = _quoted(list_name)
+        raise NotFoundError(
+            f"the hotword list {name}: only a server keeps lists; write the words themselves, or"
+            " @@ before a word that begins with @"
+        )
+
+
+WITHOUT_LISTS = WithoutLists()
 
 
 def split_hotwords(text: str, name: str = "hotwords") -> tuple[str, ...]:
@@ -44,13 +72,20 @@ def _json_words(text: str, name: str) -> tuple[str, ...]:
         raise ParameterError(
             f"{name} begins as JSON and is not valid JSON{where}; {_EXPECTED}", param=name
         ) from fault
+    return hotwords_in(content, name)
+
+
+def hotwords_in(content: object, name: str = "hotwords") -> tuple[str, ...]:
+    """The words of JSON that has been read: a string, a list, or an object of words and weights."""
+    if isinstance(content, str):
+        return split_hotwords(content, name)
     if isinstance(content, dict):
         _check_weights(content, name)
         content = list(content)
-    # what begins with a bracket is a list or an object
-    entries = content if isinstance(content, list) else []
-    words = [entry for entry in entries if isinstance(entry, str)]
-    if len(words) != len(entries):
+    if not isinstance(content, list):
+        raise ParameterError(f"{name}: holds no words; {_EXPECTED}", param=name)
+    words = [entry for entry in content if isinstance(entry, str)]
+    if len(words) != len(content):
         raise ParameterError(f"{name}: an entry of the list is no string; {_EXPECTED}", param=name)
     if any(_HALF_CHARACTER.search(word) for word in words):
         raise ParameterError(f"{name}: a \\u escape in it is half a character", param=name)
@@ -82,6 +117,47 @@ def within_limits(words: Sequence[str], name: str = "hotwords") -> tuple[str, ..
                 param=name,
             )
     return tuple(words)
+
+
+def expanded(words: Sequence[str], lists: HotwordLists, name: str = "hotwords") -> tuple[str, ...]:
+    """The same words, with those of a list in place of each `@list`; `@@word` means `@word`.
+
+    Within the limits, which are those of all words together; raises ParameterError.
+    """
+    if not any(word.startswith(_LIST_MARK) for word in words):
+        return within_limits(words, name)
+    _refuse_many_lists(words, name)
+    found: dict[str, None] = {}
+    for word in dict.fromkeys(words):
+        meant = _list_words(word[1:], lists, name) if _names_list(word) else (_unmarked(word),)
+        found.update(dict.fromkeys(meant))
+    return within_limits(tuple(found), name)
+
+
+def _names_list(word: str) -> bool:
+    return word.startswith(_LIST_MARK) and not word.startswith(_LIST_MARK * 2)
+
+
+def _unmarked(word: str) -> str:
+    return word.removeprefix(_LIST_MARK)
+
+
+def _refuse_many_lists(words: Sequence[str], name: str) -> None:
+    """Before they are looked at: a thousand full lists take long, whatever comes of them."""
+    named = sum(map(_names_list, words))
+    if named > MAX_LISTS_NAMED:
+        raise ParameterError(
+            f"{name}: {named} lists are more than the {MAX_LISTS_NAMED} allowed; put their words"
+            " into one",
+            param=name,
+        )
+
+
+def _list_words(list_name: str, lists: HotwordLists, name: str) -> tuple[str, ...]:
+    try:
+        return lists.words(list_name)
+    except NotFoundError as fault:
+        raise ParameterError(f"{name}: {fault.message}", param=name) from fault
 
 
 def _each_once(words: Sequence[str]) -> tuple[str, ...]:

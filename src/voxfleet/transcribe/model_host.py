@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from voxfleet.fleet.local_pool import LocalPool
 from voxfleet.fleet.pool_order import PoolOrder
+from voxfleet.observe.stages import UNOBSERVED, Stages
 from voxfleet.scheduling.dispatcher import Dispatcher
 from voxfleet.transcribe.served_model import ModelList, ServedModel
 
@@ -13,13 +14,14 @@ from voxfleet.transcribe.served_model import ModelList, ServedModel
 class ServedModels:
     """The fleet's `ModelHost`; `models` is the list that requests are looked up in."""
 
-    def __init__(self, realtime_goal_s: float) -> None:
+    def __init__(self, realtime_goal_s: float, stages: Stages = UNOBSERVED) -> None:
         self.models = ModelList()
         self._realtime_goal_s = realtime_goal_s
+        self._stages = stages
 
     def prepare(self, pool: LocalPool, orders: Sequence[PoolOrder]) -> ServedModel:
         """Listed, but neither its workers nor its queue started."""
-        served = ServedModel(pool, Dispatcher(pool, self._realtime_goal_s))
+        served = ServedModel(pool, Dispatcher(pool, self._realtime_goal_s, self._stages))
         _tune(served, orders)
         self.models.served.append(served)
         return served

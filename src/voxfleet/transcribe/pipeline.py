@@ -7,76 +7,55 @@ and no process; whoever calls owns the file, and has chosen the model.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
+from dataclasses import replace
 
 from voxfleet.core import (
-    AudioInfo,
-    AudioOptions,
-    Hypothesis,
-    RecognitionOptions,
+    EngineInfo,
     RequestProgress,
     SpooledSegment,
-    TextOptions,
+    Transcript,
     Transcription,
-    WorkClass,
 )
 from voxfleet.errors import DeadlineError, RecognitionError
 from voxfleet.media.media_file import MediaFile
 from voxfleet.media.media_pool import MediaPool
+from voxfleet.observe.request_watch import UNWATCHED, RequestWatch
+from voxfleet.observe.stages import Stage, StageSum
 from voxfleet.scheduling.admission import refuse_length
 from voxfleet.transcribe.front_desk import FrontDesk
 from voxfleet.transcribe.language import known_language
 from voxfleet.transcribe.served_model import ServedModel
-from voxfleet.transcribe.stitch import stitch
-from voxfleet.transcribe.text_stage import TextStage
+from voxfleet.transcribe.stitch import Piece, stitch
+from voxfleet.transcribe.text_stage import FinishedText, TextStage
+from voxfleet.transcribe.transcribe_request import TranscribeRequest
+from voxfleet.transcribe.transcript_stream import (
+    PieceLine,
+    TranscriptStream,
+    refuse_split,
+)
 from voxfleet.transcribe.unheard import unheard
-
-_log = logging.getLogger(__name__)
 
 #: segments of one file that may wait or be in work at once: enough to fill batches, and so few
 #: that a long file fills neither the spool nor the queue
 MAX_SEGMENTS_IN_FLIGHT = 32
 
-Piece = tuple[SpooledSegment, Hypothesis]
-
-
-class Listener(Protocol):
-    """Somebody who watches a request being answered, such as a progress bar."""
-
-    def opened(self, info: AudioInfo) -> None: ...
-    def recognised(self, segment: SpooledSegment, hypothesis: Hypothesis) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class TranscribeRequest:
-    """One file to turn into text. `name` is what its owner calls it, `path` where it lies."""
-
-    path: Path
-    name: str
-    model: str | None = None
-    work_class: WorkClass = WorkClass.INTERACTIVE
-    audio: AudioOptions = field(default_factory=AudioOptions)
-    recognition: RecognitionOptions = field(default_factory=RecognitionOptions)
-    text: TextOptions = field(default_factory=TextOptions)
-    timeout_s: float | None = None
-    id: str = ""
-    #: whose it is: clients share the workers fairly
-    client: str = ""
-    listener: Listener | None = None
-
 
 class Pipeline:
     """The way of every request; whoever made the parts starts and stops them."""
 
-    def __init__(self, media: MediaPool, text_stage: TextStage, desk: FrontDesk) -> None:
+    def __init__(
+        self,
+        media: MediaPool,
+        text_stage: TextStage,
+        desk: FrontDesk,
+        watch: RequestWatch = UNWATCHED,
+    ) -> None:
         self._media = media
         self._text_stage = text_stage
         self._desk = desk
+        self._watch = watch
         self._journeys: dict[str, _Journey] = {}
 
     async def transcribe(self, request: TranscribeRequest, served: ServedModel) -> Transcription:
@@ -86,7 +65,8 @@ class Pipeline:
         begun_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(request.timeout_s) as limit:
-                journey = _Journey(served, request, self._desk, limit.when() or math.inf)
+                stream = self._stream(request, served)
+                journey = _Journey(served, request, self._desk, limit.when() or math.inf, stream)
                 with served.in_use():
                     transcription = await self._follow(journey)
         except TimeoutError:
@@ -97,9 +77,7 @@ class Pipeline:
             ) from None
         took_s = asyncio.get_running_loop().time() - begun_s
         self._desk.finished(transcription.duration_s)
-        _log.info(
-            "request %s: %.1f s of sound in %.2f s", request.id, transcription.duration_s, took_s
-        )
+        self._watch.answered(transcription, took_s)
         return transcription
 
     def progress(self, request_id: str) -> RequestProgress | None:
@@ -110,6 +88,8 @@ class Pipeline:
     def _understood(self, request: TranscribeRequest, served: ServedModel) -> TranscribeRequest:
         engine = served.info
         self._text_stage.refuse(request.text, engine)
+        if request.text_listener:
+            refuse_split(request.audio)
         wanted = request.recognition
         if wanted.language is not None:
             wanted = replace(wanted, language=known_language("language", wanted.language, engine))
@@ -120,6 +100,12 @@ class Pipeline:
             audio = replace(audio, max_segment_s=served.max_segment_s)
         return replace(request, recognition=wanted, audio=audio)
 
+    def _stream(self, request: TranscribeRequest, served: ServedModel) -> TranscriptStream | None:
+        if request.text_listener is None:
+            return None
+        live = self._text_stage.live(request.text, served.info)
+        return TranscriptStream(live, _language(request, served.info), request.text_listener)
+
     async def _follow(self, journey: _Journey) -> Transcription:
         request = journey.request
         self._journeys[request.id] = journey
@@ -127,7 +113,8 @@ class Pipeline:
             async with self._media.open(
                 request.path, request.name, request.audio, request.work_class
             ) as file:
-                pieces = await journey.pieces(file)
+                with self._watch.stages.summed(Stage.DECODE) as decode:
+                    pieces = await journey.pieces(file, decode)
             return await self._finish(journey, file, pieces)
         finally:
             if self._journeys.get(request.id) is journey:
@@ -137,14 +124,15 @@ class Pipeline:
         self, journey: _Journey, file: MediaFile, pieces: list[Piece]
     ) -> Transcription:
         request, engine = journey.request, journey.served.info
-        language = request.recognition.language or _only(engine.languages)
-        how = (file.duration_s, language, file.channels, request.audio.channel)
-        if len(pieces) <= MAX_SEGMENTS_IN_FLIGHT:
-            transcripts = stitch(pieces, *how)
-        else:
-            # thousands of pieces for ten hours: too much for the event loop
-            transcripts = await asyncio.to_thread(stitch, pieces, *how)
-        finished = await self._text_stage.finish(transcripts, request.text, engine)
+        how = (file.duration_s, _language(request, engine), file.channels, request.audio.channel)
+        with self._watch.stages.timed(Stage.STITCH):
+            if len(pieces) <= MAX_SEGMENTS_IN_FLIGHT:
+                transcripts = stitch(pieces, *how)
+            else:
+                # thousands of pieces for ten hours: too much for the event loop
+                transcripts = await asyncio.to_thread(stitch, pieces, *how)
+        with self._watch.stages.timed(Stage.TEXT):
+            finished = await self._finished(journey, transcripts)
         return Transcription(
             model=engine.model,
             duration_s=file.duration_s,
@@ -157,15 +145,32 @@ class Pipeline:
             options=request.recognition,
         )
 
+    async def _finished(
+        self, journey: _Journey, transcripts: tuple[Transcript, ...]
+    ) -> FinishedText:
+        stream = journey.stream
+        if stream is None:
+            wanted = journey.request.text
+            return await self._text_stage.finish(transcripts, wanted, journey.served.info)
+        # what has been told is the text; its segments stay as they were recognised
+        (transcript,) = transcripts
+        return FinishedText((replace(transcript, text=stream.text),), stream.warnings)
+
 
 class _Journey:
     """The segments of one request on their way through the queue; `deadline_s` by the loop."""
 
     def __init__(
-        self, served: ServedModel, request: TranscribeRequest, desk: FrontDesk, deadline_s: float
+        self,
+        served: ServedModel,
+        request: TranscribeRequest,
+        desk: FrontDesk,
+        deadline_s: float,
+        stream: TranscriptStream | None,
     ) -> None:
         self.served = served
         self.request = request
+        self.stream = stream
         #: hotwords that the model has no tokens for
         self.unknown: set[str] = set()
         self._desk = desk
@@ -181,19 +186,22 @@ class _Journey:
         state = "queued" if waiting and not computing and not self._answered else "running"
         return RequestProgress(state, min(waiting, default=None), self._decoded_s)
 
-    async def pieces(self, file: MediaFile) -> list[Piece]:
+    async def pieces(self, file: MediaFile, decode: StageSum) -> list[Piece]:
         """All that was heard, in the file's order."""
-        info = await file.info()
+        info = await decode.during(file.info())
         if info.duration_s is not None:
             self._refuse_length(info.duration_s, self.served.dispatcher.waiting_s)
         if self.request.listener:
             self.request.listener.opened(info)
         slots = asyncio.Semaphore(MAX_SEGMENTS_IN_FLIGHT)
         pieces: list[asyncio.Task[Piece]] = []
+        line: PieceLine = asyncio.Queue()
         try:
             with ExitStack() as arrived:
                 async with asyncio.TaskGroup() as tasks:
-                    async for segment in file:
+                    if self.stream:
+                        tasks.create_task(self.stream.follow(line))
+                    async for segment in decode.each(file):
                         if not pieces:
                             arrived.enter_context(self._desk.sound_arrives())
                         self._decoded_s = file.decoded_s
@@ -204,6 +212,8 @@ class _Journey:
                         task = tasks.create_task(self._piece(segment))
                         task.add_done_callback(lambda _: slots.release())
                         pieces.append(task)
+                        line.put_nowait(task)
+                    line.put_nowait(None)
         except ExceptionGroup as faults:
             raise leading(faults) from None
         return [piece.result() for piece in pieces]
@@ -238,6 +248,11 @@ class _Journey:
         refusal = refuse_length(request.name, duration_s, load, request.timeout_s)
         if refusal:
             raise refusal
+
+
+def _language(request: TranscribeRequest, engine: EngineInfo) -> str | None:
+    """What is spoken where the model itself does not tell."""
+    return request.recognition.language or _only(engine.languages)
 
 
 def _only(languages: tuple[str, ...]) -> str | None:

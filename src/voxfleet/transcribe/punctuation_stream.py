@@ -47,6 +47,11 @@ class PunctuationStream:
         finished, self._kept = part_finished(self._kept, punctuated)
         return finished
 
+    def release(self) -> str:
+        """All the rest as it was said, for whoever cannot wait for marks that are not to be had."""
+        kept, self._kept = self._kept, ""
+        return kept
+
     async def finish(self) -> str:
         """All the rest."""
         kept = self._kept

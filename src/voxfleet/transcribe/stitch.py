@@ -74,13 +74,14 @@ def join_texts(texts: Iterable[str]) -> str:
     """One text of many, with a space at each border where the scripts there want one."""
     joined: list[str] = []
     for text in filter(None, (text.strip() for text in texts)):
-        if joined and _wants_space(joined[-1], text):
+        if joined and wants_space(joined[-1], text):
             joined.append(" ")
         joined.append(text)
     return "".join(joined)
 
 
-def _wants_space(left: str, right: str) -> bool:
+def wants_space(left: str, right: str) -> bool:
+    """Whether the scripts at the border of two texts put a space there; neither may be empty."""
     last, first = _LAST_TELLING.search(left), _FIRST_TELLING.search(right)
     if last is None or first is None:
         return True
@@ -115,14 +116,15 @@ def _placed(index: int, segment: SpooledSegment, hypothesis: Hypothesis) -> Tran
         start_s=segment.start_s,
         end_s=segment.end_s,
         text=hypothesis.text.strip(),
-        words=tuple(_in_file_time(word, segment) for word in hypothesis.words),
+        words=tuple(in_file_time(word, segment) for word in hypothesis.words),
         avg_logprob=hypothesis.avg_logprob,
         no_speech_prob=hypothesis.no_speech_prob,
         tokens=hypothesis.tokens,
     )
 
 
-def _in_file_time(word: Word, segment: SpooledSegment) -> Word:
+def in_file_time(word: Word, segment: SpooledSegment) -> Word:
+    """A word whose times count from its segment's start, at its place in the recording."""
     start_s = min(max(segment.start_s + word.start_s, segment.start_s), segment.end_s)
     end_s = min(max(segment.start_s + word.end_s, start_s), segment.end_s)
     return Word(word.text, start_s, end_s, word.confidence)

@@ -14,11 +14,10 @@ from voxfleet.core import EngineInfo, TextOptions, Transcript, TranscriptSegment
 from voxfleet.engines.text_catalog import CT_PUNC, ITN
 from voxfleet.errors import AlignmentError, ParameterError, VoxfleetError
 from voxfleet.pool_contract import TextProcessor
+from voxfleet.transcribe.live_text import LiveText
 from voxfleet.transcribe.punctuation import Passage, passage_text, passages, with_marks
 from voxfleet.transcribe.stitch import join_texts
-
-#: what the number grammars read; Cantonese is written in Chinese characters
-ITN_LANGUAGES = ("en", "zh", "yue")
+from voxfleet.transcribe.text_notes import failure_notes, has_grammar, unread_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +55,18 @@ class TextStage:
         if self._texts is None:
             return done
         # first marks, then digits: the model for marks has learnt from words
-        if wanted.punctuate is not False and self._has(CT_PUNC) and not info.punctuates:
+        if self._marks(wanted, info):
             done = await _punctuated(self._texts, done)
         if wanted.itn:
             done = await _with_digits(self._texts, done)
         return done
+
+    def live(self, wanted: TextOptions, info: EngineInfo) -> LiveText:
+        """The same for a text that is told while it is still being recognised."""
+        return LiveText(self._texts, marks=self._marks(wanted, info), digits=wanted.itn)
+
+    def _marks(self, wanted: TextOptions, info: EngineInfo) -> bool:
+        return wanted.punctuate is not False and self._has(CT_PUNC) and not info.punctuates
 
 
 # -- marks ------------------------------------------------------------------------------------
@@ -104,7 +110,7 @@ def _marked(
 
 
 async def _with_digits(texts: TextProcessor, done: FinishedText) -> FinishedText:
-    known = [t for t in done.transcripts if t.language in (None, *ITN_LANGUAGES)]
+    known = [t for t in done.transcripts if has_grammar(t.language)]
     spoken = [segment.text for transcript in known for segment in transcript.segments]
     answers = await texts.process(ITN, spoken)
     faults = [answer for answer in answers if isinstance(answer, VoxfleetError)]
@@ -118,11 +124,7 @@ async def _with_digits(texts: TextProcessor, done: FinishedText) -> FinishedText
         else transcript
         for transcript in done.transcripts
     )
-    unread = sorted({str(t.language) for t in done.transcripts if t not in known})
-    notes = tuple(
-        f"itn: not used for {language}, as the number grammars know only en and zh"
-        for language in unread
-    )
+    notes = unread_notes({str(t.language) for t in done.transcripts if t not in known})
     warned = _warned(transcripts, done, "itn", faults, len(spoken))
     return replace(warned, warnings=(*warned.warnings, *notes))
 
@@ -148,8 +150,5 @@ def _warned(
     faults: Sequence[VoxfleetError],
     all_parts: int,
 ) -> FinishedText:
-    if not faults:
-        return FinishedText(transcripts, before.warnings)
-    share = "the text is" if len(faults) == all_parts else f"{len(faults)} of {all_parts} parts are"
-    warning = f"{what}: failed, {share} as recognised: {faults[0].message}"
-    return FinishedText(transcripts, (*before.warnings, warning))
+    notes = failure_notes(what, faults, all_parts)
+    return FinishedText(transcripts, (*before.warnings, *notes))

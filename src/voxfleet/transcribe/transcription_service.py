@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from voxfleet.core import EngineInfo, RequestProgress, Transcription
 from voxfleet.errors import NotReadyError
 from voxfleet.media.media_pool import MediaPool
+from voxfleet.observe.request_watch import UNWATCHED, RequestWatch
 from voxfleet.pool_contract import (
     FleetControl,
     PoolSnapshot,
@@ -20,9 +21,11 @@ from voxfleet.pool_contract import (
     TextProcessor,
 )
 from voxfleet.transcribe.front_desk import FrontDesk, QueueLimits
-from voxfleet.transcribe.pipeline import Pipeline, TranscribeRequest, leading
+from voxfleet.transcribe.hotword_check import HotwordCheck, HotwordChecker
+from voxfleet.transcribe.pipeline import Pipeline, leading
 from voxfleet.transcribe.served_model import ModelList
 from voxfleet.transcribe.text_stage import TextStage
+from voxfleet.transcribe.transcribe_request import TranscribeRequest
 
 
 class TranscriptionService:
@@ -37,13 +40,15 @@ class TranscriptionService:
         limits: QueueLimits | None = None,
         texts: TextProcessor | None = None,
         fleet: FleetControl | None = None,
+        watch: RequestWatch = UNWATCHED,
     ) -> None:
         self._media = media
         self._models = models
         self._texts = texts
         self._fleet = fleet
         self._desk = FrontDesk(self._models, limits or QueueLimits())
-        self._pipeline = Pipeline(media, TextStage(texts), self._desk)
+        self._hotwords = HotwordChecker(models, media.spool_dir)
+        self._pipeline = Pipeline(media, TextStage(texts), self._desk, watch)
 
     async def start(self) -> None:
         """Wait until requests can be answered; raises StartError, with nothing left running."""
@@ -116,7 +121,10 @@ class TranscriptionService:
         requests = self._desk.requests
         return {
             served.pool.snapshot().model: QueueSnapshot(
-                served.dispatcher.waiting, served.dispatcher.waiting_s, requests
+                served.dispatcher.waiting,
+                served.dispatcher.waiting_s,
+                requests,
+                served.dispatcher.retries,
             )
             for served in (*self._models, *self._models.leaving)
         }
@@ -128,6 +136,10 @@ class TranscriptionService:
     def admitted(self) -> AbstractContextManager[None]:
         """Hold a place while a request is received and answered; raises OverloadError."""
         return self._desk.admitted()
+
+    async def unknown_hotwords(self, words: tuple[str, ...]) -> HotwordCheck:
+        """Which of them each model has no tokens for; never waits long."""
+        return await self._hotwords.check(words)
 
     async def transcribe(self, request: TranscribeRequest) -> Transcription:
         """The file's text; raises VoxfleetError. Cancelling the caller cancels all its work."""

@@ -1,0 +1,189 @@
+"""Every request counted, timed, traced and logged in one line, when its answer has ended.
+
+ASGI middleware, to be put directly around `CrashAnswer`, so that it sees what clients see. Knows
+routes by their templates only, and no text.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voxfleet.gateway.http_errors import shown
+from voxfleet.observe.logs import with_facts
+from voxfleet.observe.metrics import CLIENT_GONE, OTHER, Metrics, outcome_of
+from voxfleet.observe.request_record import (
+    Fact,
+    RequestRecord,
+    RequestTracer,
+    current_request,
+)
+
+_log = logging.getLogger("voxfleet.access")
+#: what monitors ask for every few seconds: not traced, and logged for who debugs only
+_QUIET = frozenset({"/health", "/livez", "/readyz", "/metrics"})
+
+
+class RequestMeter:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        tracer: RequestTracer | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._tracer = tracer
+        self._clock = clock
+        self._routes = _RouteNames()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = current_request.get() or RequestRecord("")
+        exchange = _MeteredExchange(receive, send)
+        self._begin(scope, request)
+        began_s = self._clock()
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except BaseException:
+            exchange.broke_off()
+            raise
+        finally:
+            self._end(scope, request, exchange, self._clock() - began_s)
+
+    def _begin(self, scope: Scope, request: RequestRecord) -> None:
+        self._metrics.in_progress.inc()
+        headers = Headers(scope=scope)
+        if headers.get("x-stainless-retry-count", "0") not in ("0", ""):
+            self._metrics.client_retries.inc()
+        if self._tracer and scope["path"].removeprefix(scope.get("root_path", "")) not in _QUIET:
+            request.span = self._tracer.begin(headers)
+
+    def _end(
+        self, scope: Scope, request: RequestRecord, exchange: _MeteredExchange, took_s: float
+    ) -> None:
+        metrics, route, status = self._metrics, self._routes.of(scope), exchange.status
+        metrics.in_progress.dec()
+        metrics.upload_bytes.inc(exchange.received_bytes)
+        metrics.request_ended(route, scope["method"], status, took_s)
+        if status >= 400:
+            gone = "cancelled" if status == CLIENT_GONE else OTHER
+            metrics.error_answered(scope.get("state", {}).get("error_code", gone))
+        if request.span is not None:
+            _end_span(request, scope["method"], route, status)
+        _log_access(scope, request, route, status, took_s)
+
+
+class _MeteredExchange:
+    """What goes in and out of one request."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._status = 500
+        self._complete = False
+        self._gone = False
+        self.received_bytes = 0
+
+    @property
+    def status(self) -> int:
+        """As the client saw it; 500 where the app gave no answer or half of one."""
+        return CLIENT_GONE if self._gone else self._status
+
+    def broke_off(self) -> None:
+        self._status = 500
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.received_bytes += len(message.get("body", b""))
+        elif not self._complete:
+            self._gone = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        elif not message.get("more_body", False):
+            self._complete = True
+        await self._send(message)
+
+
+class _RouteNames:
+    """The template of the route that took a request; OTHER where none did.
+
+    FastAPI notes its own routes in the scope, but of the plain ones and of what is mounted only the
+    endpoint: those are looked for once each.
+    """
+
+    def __init__(self) -> None:
+        self._by_endpoint: dict[object, str] = {}
+
+    def of(self, scope: Scope) -> str:
+        if route := scope.get("route"):
+            return getattr(route, "path", "") or OTHER
+        endpoint = scope.get("endpoint")
+        if endpoint is None:
+            return OTHER
+        if endpoint not in self._by_endpoint:
+            self._by_endpoint[endpoint] = _path_to(endpoint, scope)
+        return self._by_endpoint[endpoint]
+
+
+def _path_to(endpoint: object, scope: Scope) -> str:
+    for route in getattr(scope.get("app"), "routes", ()):
+        if getattr(route, "endpoint", getattr(route, "app", None)) == endpoint:
+            return getattr(route, "path", "") or OTHER
+    return OTHER
+
+
+def _end_span(request: RequestRecord, method: str, route: str, status: int) -> None:
+    facts: dict[str, Fact] = {
+        "http.request.method": method,
+        "http.route": route,
+        "http.response.status_code": status,
+        "voxfleet.request_id": request.id,
+    }
+    if request.model:
+        facts |= {"voxfleet.model": request.model, "voxfleet.audio_seconds": request.audio_s}
+    if request.span is not None:
+        failed = outcome_of(status) == "server_error"
+        request.span.end(f"{method} {route}", facts, failed=failed)
+
+
+def _log_access(
+    scope: Scope, request: RequestRecord, route: str, status: int, took_s: float
+) -> None:
+    level = logging.DEBUG if route in _QUIET else logging.INFO
+    if not _log.isEnabledFor(level):
+        return
+    method, client = shown(scope["method"]), client_shown(scope)
+    facts: dict[str, Fact] = {
+        "method": method,
+        "route": route,
+        "status": status,
+        "seconds": round(took_s, 4),
+        "client": client,
+    }
+    sound = ""
+    if request.model:
+        facts |= {"model": request.model, "audio_seconds": round(request.audio_s, 3)}
+        sound = f", {request.audio_s:.1f} s of sound by {request.model}"
+    message = "%s %s: %d in %.3f s%s, client %s"
+    _log.log(level, message, method, route, status, took_s, sound, client, extra=with_facts(facts))
+
+
+def client_shown(scope: Scope) -> str:
+    """Whose request it was, as whoever checked the keys says; else where it came from."""
+    named = scope.get("state", {}).get("client")
+    if named:
+        return shown(str(named))
+    peer = scope.get("client")
+    return shown(str(peer[0])) if peer else "unknown"

@@ -1,0 +1,65 @@
+"""Which scope a request needs, by method and path: a table; what is not in it needs a key too.
+
+Knows neither keys nor the routes themselves: a test walks all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voxfleet.store.access_key import Scope
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+#: open to everybody, with what lies under them; `/` alone is open, not what lies under it
+_PUBLIC = ("/health", "/livez", "/readyz", "/openapi.json", "/docs", "/redoc", "/ui")
+
+#: the first that fits decides
+_RESTRICTED: tuple[tuple[str, Scope], ...] = (
+    ("/v1/instances", Scope.ADMIN),
+    ("/v1/fleet", Scope.ADMIN),
+    ("/v1/system", Scope.ADMIN),
+    ("/v1/jobs", Scope.JOBS),
+    ("/metrics", Scope.METRICS),
+)
+_HOTWORDS = "/v1/hotwords"
+
+#: a POST to them computes, and counts against the limits of its key
+_WORK = ("/v1/audio", "/asr", "/recognition", "/v1/jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a request needs; no scope is None."""
+
+    scope: Scope | None
+    #: it changes something that belongs to the operator
+    order: bool = False
+    #: it takes of what a key may use up
+    work: bool = False
+
+
+def need_of(method: str, path: str) -> Need:
+    """`path` is the one that the router sees, without the root path."""
+    if path == "/" or _lies_under(path, _PUBLIC):
+        return Need(None)
+    reading = method in _READING
+    scope = _scope(reading, path)
+    return Need(
+        scope,
+        order=scope is Scope.ADMIN and not reading,
+        work=method == "POST" and _lies_under(path, _WORK),
+    )
+
+
+def _scope(reading: bool, path: str) -> Scope:
+    for prefix, scope in _RESTRICTED:
+        if path.startswith(prefix):
+            return scope
+    if not reading and path.startswith(_HOTWORDS):
+        return Scope.ADMIN
+    return Scope.TRANSCRIBE
+
+
+def _lies_under(path: str, prefixes: tuple[str, ...]) -> bool:
+    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
