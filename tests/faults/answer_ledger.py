@@ -35,8 +35,8 @@ Verdict = tuple[int, str]
 RIGHT: Verdict = (200, "")
 POISON: Verdict = (422, "poison")
 _ids = itertools.count()
-#: the line in which the server says that a request's text is there, with the request's id
-_FINISHED = re.compile(r"\[([\w.-]+)\] .*\bs of sound in\b")
+#: the line in which the server says that a request was answered with its text, by the request's id
+_FINISHED = re.compile(r"\[([\w.-]+)\] POST \S+: 200 .*\bs of sound by\b")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from tests.integration.standin_service import (
     fault_of,
     served,
 )
+from tests.unit.metric_pages import sample, scraped
 from voxfleet.store.access_key import Scope
 from voxfleet.store.key_ring import KeyRing
 from voxfleet.store.key_store import KeyStore
@@ -226,3 +227,21 @@ def test_the_rate_of_a_key(tmp_path: Path, store: KeyStore) -> None:
         answers = [client.post(TRANSCRIBE, files=FILE) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert 15 <= int(answers[3].headers["retry-after"]) <= 20
+
+
+async def test_a_refused_request_counts_for_the_route_it_was_for(tmp_path: Path) -> None:
+    with key_store(tmp_path) as store:
+        key = made_key(store, Scope.ADMIN)
+        transport = httpx.ASGITransport(keyed_app(tmp_path, KeyRing(store)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            await client.get("/v1/models/one")
+            await client.post("/asr")
+            await client.get("/nothing")
+            page = scraped((await client.get("/metrics", headers=bearer(key))).text)
+    for route, method in (
+        ("/v1/models/{model_id:path}", "GET"),
+        ("/asr", "POST"),
+        ("other", "GET"),
+    ):
+        requests = sample("voxfleet_requests_total", route=route, method=method, status="401")
+        assert page[requests] == 1

@@ -7,9 +7,12 @@ routes by their templates only, and no text.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 
+from fastapi.routing import iter_route_contexts
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -117,10 +120,11 @@ class _MeteredExchange:
 
 
 class _RouteNames:
-    """The template of the route that took a request; OTHER where none did.
+    """The template of the route that a request was for; OTHER where there is none.
 
     FastAPI notes its own routes in the scope, but of the plain ones and of what is mounted only the
-    endpoint: those are looked for once each.
+    endpoint: those are looked for once each. Of a request that was refused before it came to a
+    route nothing is noted.
     """
 
     def __init__(self) -> None:
@@ -131,7 +135,7 @@ class _RouteNames:
             return getattr(route, "path", "") or OTHER
         endpoint = scope.get("endpoint")
         if endpoint is None:
-            return OTHER
+            return _path_for(scope)
         if endpoint not in self._by_endpoint:
             self._by_endpoint[endpoint] = _path_to(endpoint, scope)
         return self._by_endpoint[endpoint]
@@ -141,6 +145,16 @@ def _path_to(endpoint: object, scope: Scope) -> str:
     for route in getattr(scope.get("app"), "routes", ()):
         if getattr(route, "endpoint", getattr(route, "app", None)) == endpoint:
             return getattr(route, "path", "") or OTHER
+    return OTHER
+
+
+def _path_for(scope: Scope) -> str:
+    """As the router itself would find it, whatever the method."""
+    path = get_route_path(scope)
+    for route in iter_route_contexts(getattr(scope.get("app"), "routes", ())):
+        pattern: re.Pattern[str] | None = getattr(route, "path_regex", None)
+        if pattern and pattern.match(path):
+            return route.path or OTHER
     return OTHER
 
 

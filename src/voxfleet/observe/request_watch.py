@@ -26,7 +26,7 @@ class RequestWatch:
         """To be called once, by the request's own task, when its text is there."""
         audio_s = transcription.duration_s
         self.stages.answered(transcription.model, audio_s)
-        _log.info("%.1f s of sound in %.2f s", audio_s, took_s)
+        _log.debug("%.1f s of sound in %.2f s", audio_s, took_s)
         if self.log_texts:
             for transcript in transcription.transcripts:
                 # with line breaks escaped: a text must not look like a line of ours
