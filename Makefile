@@ -4,12 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PARITY := .venv-parity
+OUTSIDERS := .venv-outsiders
+OPENAI1 := .venv-openai1
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint fix bench bench-server bench-long bench-fleet bench-soak bench-paraformer \
-	bench-paraformer-gpu docs clean test-faults test-parity
+	bench-paraformer-gpu docs clean test-faults test-parity test-outsiders bench-edge
 
 help: ## list the chores
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +27,9 @@ test: $(VENV)/.test ## run the tests
 
 test-faults: $(VENV)/.test ## kill, stop, starve and confuse real processes, and count the answers
 	@exec $(BIN)/python -m pytest tests/faults $(ARGS)
+
+test-outsiders: $(OUTSIDERS)/.installed $(OPENAI1)/.installed ## let strangers try the HTTP surface: openai, schemathesis, curl, fuzz
+	@exec $(OUTSIDERS)/bin/python -m pytest tests/outsiders $(ARGS)
 
 lint: $(VENV)/.lint ## check style, types, layers, layout and documents
 	$(BIN)/python -m ruff check
@@ -52,6 +57,9 @@ bench-fleet: $(VENV)/.test ## measure the fleet: cost of a request, batches, ove
 bench-soak: $(VENV)/.test ## load a server with everything for half an hour and see what grows
 	@PYTHONPATH=. exec $(BIN)/python bench/fleet_soak.py $(ARGS)
 
+bench-edge: $(VENV)/.test ## measure small requests, with a key and without, beside another tree (needs wrk)
+	@PYTHONPATH=. exec $(BIN)/python bench/edge_cost.py $(ARGS)
+
 bench-paraformer: $(PARITY)/.installed ## measure Paraformer beside FunASR, same weights and recordings
 	@PYTHONPATH=. exec $(PARITY)/bin/python bench/paraformer_speed.py $(ARGS)
 
@@ -70,7 +78,7 @@ test-parity: $(PARITY)/.installed ## compare with FunASR itself, in an environme
 endif
 
 clean: ## remove the environments, caches and build products
-	rm -rf $(VENV) $(PARITY) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(VENV) $(PARITY) $(OUTSIDERS) $(OPENAI1) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache .hypothesis
 	find src tests bench scripts -name __pycache__ -prune -exec rm -rf {} +
 
@@ -109,4 +117,18 @@ $(PARITY)/.installed: $(PINS)
 	@echo 'Installing FunASR into $(PARITY), once.'
 	@$(PARITY)/bin/python $(PIP_INSTALL) torch==2.13.0
 	@$(PARITY)/bin/python $(PIP_INSTALL) --editable '.[test,parity]'
+	@touch $@
+
+$(OUTSIDERS)/.installed: $(PINS)
+	@sh scripts/make_venv.sh $(PYTHON) $(OUTSIDERS)
+	@echo 'Installing the strangers that try the HTTP surface into $(OUTSIDERS), once.'
+	@$(OUTSIDERS)/bin/python $(PIP_INSTALL) --editable '.[outsiders]'
+	@touch $@
+
+# the older major version of OpenAI's client, which the pins know nothing of
+$(OPENAI1)/.installed: $(PINS)
+	@sh scripts/make_venv.sh $(PYTHON) $(OPENAI1)
+	@grep -v '^openai==' constraints.txt > $(OPENAI1)/constraints.txt
+	@$(OPENAI1)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint $(OPENAI1)/constraints.txt openai==1.109.1
 	@touch $@

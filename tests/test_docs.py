@@ -89,6 +89,8 @@ def operations() -> dict[str, JsonObject]:
         f"{method.upper()} {path}": operation
         for path, methods in app.openapi()["paths"].items()
         for method, operation in methods.items()
+        # the probes are told with their GET
+        if method != "head"
     }
 
 

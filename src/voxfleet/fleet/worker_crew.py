@@ -139,8 +139,8 @@ class WorkerCrew:
         keeper = self._keepers.get(slot.id)
         if keeper is None:
             return
-        if after is After.RESTART and slot.pid is None and slot.state is not WorkerState.STARTING:
-            # it waits for its next life already
+        if after is After.RESTART and keeper.waits:
+            # for its next life already
             keeper.revive()
             return
         keeper.after = after

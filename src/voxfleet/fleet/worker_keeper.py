@@ -91,6 +91,8 @@ class WorkerKeeper:
         self._revive = asyncio.Event()
         #: set while it is to leave, at once or when its batch is done
         self.after: After | None = None
+        #: between two lives
+        self.waits = False
 
     @property
     def killed_from_outside(self) -> bool:
@@ -128,6 +130,7 @@ class WorkerKeeper:
     def revive(self) -> None:
         """Start the next life now, whatever it waits for."""
         self.after = None
+        self._leave.clear()
         self._revive.set()
 
     async def run(self) -> None:
@@ -157,20 +160,30 @@ class WorkerKeeper:
         again_s = policy.restart_failed_after_s if delay_s is None else delay_s
         _log.error("worker %s %s; %s", self.slot.id, how, _next_step(delay_s, again_s))
         self._revive.clear()
-        await _first_of(again_s, self._stop, self._revive, self._leave)
+        await self._wait(again_s, self._stop, self._revive, self._leave)
         return True
 
     async def _left(self, after: After) -> bool:
         """What follows leaving in order; False when the slot is given up."""
         self._leave.clear()
-        if after is After.STAY:
+        # whoever was told to come back may be told to stay away before it has heard of it
+        while after is After.STAY and not self._stop.is_set():
             self._revive.clear()
-            await _first_of(None, self._stop, self._revive, self._leave)
+            await self._wait(None, self._stop, self._revive, self._leave)
+            self._leave.clear()
             after = self.after or After.RESTART
         if after is After.GO:
             return False
         self.after = None
         return True
+
+    async def _wait(self, limit_s: float | None, *events: asyncio.Event) -> None:
+        """Between two lives; only now can `revive` be heard."""
+        self.waits = True
+        try:
+            await _first_of(limit_s, *events)
+        finally:
+            self.waits = False
 
     async def _live(self) -> str | None:
         """One life: how it ended, or None when it left because it was told to."""

@@ -34,6 +34,7 @@ from voxfleet.gateway.http_errors import (
 )
 from voxfleet.gateway.metrics_api import MetricsApi
 from voxfleet.gateway.openai_api import OpenAiApi
+from voxfleet.gateway.openapi_document import describe
 from voxfleet.gateway.probes import Probes
 from voxfleet.gateway.readiness import Readiness
 from voxfleet.gateway.request_edge import CrashAnswer, LingeringClose, RequestId
@@ -94,6 +95,7 @@ def create_app(
     _shorten(app, "/asr", asr.transcribe)
     _shorten(app, "/recognition", funasr.recognise)
     _answer_errors(app)
+    describe(app)
     _surround(app, settings, parts, metrics)
     return app
 
