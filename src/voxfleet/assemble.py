@@ -31,7 +31,6 @@ from voxfleet.fleet.simulated_gpus import SimulatedProbe
 from voxfleet.fleet.supervisor import FleetSupervisor
 from voxfleet.fleet.text_pool import TextPool
 from voxfleet.fleet.worker_spec import WorkerSpec
-from voxfleet.gateway.access import Keys
 from voxfleet.gateway.exposure import exposure_warning
 from voxfleet.gateway.hotword_lists import HotwordShelf
 from voxfleet.gateway.http_app import GatewayParts, create_app
@@ -44,7 +43,7 @@ from voxfleet.observe.background_stream import BackgroundStream
 from voxfleet.observe.data_dir import DataDir, open_data_dir, open_scratch_dir
 from voxfleet.observe.descriptors import raise_descriptor_limit
 from voxfleet.observe.disk_watch import DiskWatch
-from voxfleet.observe.heap import keep_freed_memory
+from voxfleet.observe.heap import collect_rarely, keep_freed_memory
 from voxfleet.observe.logs import configure_logging
 from voxfleet.observe.metrics import Metrics
 from voxfleet.observe.request_watch import RequestWatch
@@ -69,6 +68,7 @@ from voxfleet.transcribe.transcription_service import TranscriptionService
 
 if TYPE_CHECKING:
     from voxfleet.store.database import Database
+    from voxfleet.store.key_ring import KeyRing
 
 _log = logging.getLogger(__name__)
 
@@ -163,6 +163,8 @@ async def _serve(
     watches = [watch for watch in (disk, keys, reloads, tls) if watch]
 
     def on_ready() -> None:
+        # what has been made by now stays as long as the server
+        collect_rarely()
         told = warnings()
         for warning in told:
             _log.warning("%s", warning)
@@ -177,8 +179,9 @@ async def _serve(
             await asyncio.to_thread(tracer.shutdown, _TRACES_LIMIT_S)
 
 
-def _warnings(host: str, keys: Keys, readiness: Readiness) -> list[str]:
-    found = (exposure_warning(host, keys.any_ever), readiness.disk_fault())
+def _warnings(host: str, keys: KeyRing, readiness: Readiness) -> list[str]:
+    stale = f"keys stay as they were known: {keys.fault}" if keys.fault else ""
+    found = (exposure_warning(host, keys.any_ever), readiness.disk_fault(), stale)
     return [warning for warning in found if warning]
 
 

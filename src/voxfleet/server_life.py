@@ -13,7 +13,9 @@ from typing import Protocol
 from voxfleet.errors import VoxfleetError
 from voxfleet.pool_contract import FleetControl
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
+
+_BEGIN_AGAIN_S = 5.0
 
 
 class Listens(Protocol):
@@ -44,7 +46,7 @@ async def live(
 
     `on_ready` is called once, when requests can be answered.
     """
-    watching = [asyncio.create_task(watch.follow()) for watch in watches]
+    watching = [asyncio.create_task(_kept(watch)) for watch in watches]
     serving = asyncio.create_task(server.serve(), name="http server")
     starting = asyncio.create_task(service.start(), name="service start")
     try:
@@ -64,6 +66,16 @@ async def live(
         await service.stop()
 
 
+async def _kept(watch: Follows) -> None:
+    """One that fails in a way nobody foresaw is begun again: it must not stop unseen."""
+    while True:
+        try:
+            await watch.follow()
+        except Exception:
+            logger.exception("%s failed and is begun again", type(watch).__name__)
+        await asyncio.sleep(_BEGIN_AGAIN_S)
+
+
 class Reloads:
     """Reloads that a signal asks for; nobody waits for them, so the log is told how they went."""
 
@@ -80,7 +92,7 @@ class Reloads:
         try:
             await self._service.fleet.reload()
         except VoxfleetError as fault:
-            _log.error("reload: %s; nothing was changed", fault.message)
+            logger.error("reload: %s; nothing was changed", fault.message)
 
     async def follow(self) -> None:
         """Ends with the server, and takes along what has not ended by then."""

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.integration.server_process import serving
-from tests.integration.standin_service import FILE, TRANSCRIBE, StandInService, served
+from tests.integration.standin_service import FILE, TRANSCRIBE, StandInService, fault_of, served
 from voxfleet.gateway.api_schemas import GatewaySettings
 from voxfleet.gateway.http_app import create_app
 
@@ -53,6 +53,12 @@ async def test_a_page_that_is_allowed(tmp_path: Path) -> None:
         assert refused.status_code == 400
         assert refused.headers["access-control-allow-origin"] == PAGE
         assert "x-request-id" in refused.headers["access-control-expose-headers"].lower()
+        refusal = await client.options(
+            TRANSCRIBE,
+            headers={"origin": "https://evil.example", "access-control-request-method": "POST"},
+        )
+        assert fault_of(refusal)[:2] == (400, "bad_request")
+        assert "access-control-allow-origin" not in refusal.headers
         stranger = await client.get("/v1/models", headers={"origin": "https://evil.example"})
         assert "access-control-allow-origin" not in stranger.headers
 
@@ -69,6 +75,7 @@ async def test_a_path_of_the_proxy_may_come_or_be_cut_off(tmp_path: Path, path: 
         assert "/speech/docs/files/" in (await client.get("/docs")).text
         assert (await client.get("/speech/docs/files/favicon.png")).status_code == 200
         assert (await client.get("/speechless/health")).status_code == 404
+        assert (await client.get("/speech")).json()["name"] == "voxfleet"
 
 
 # -- pages that describe the API ----------------------------------------------------------------

@@ -20,6 +20,7 @@ from voxfleet.gateway.api_schemas import GatewaySettings
 from voxfleet.gateway.asr_api import AsrApi
 from voxfleet.gateway.file_transcriber import FileTranscriber
 from voxfleet.gateway.metrics_api import MetricsApi
+from voxfleet.gateway.readiness import Readiness
 from voxfleet.gateway.request_edge import CrashAnswer, LingeringClose, RequestId
 from voxfleet.gateway.request_meter import RequestMeter
 from voxfleet.observe.metrics import Metrics
@@ -37,7 +38,8 @@ class Rig:
         self.metrics = Metrics()
         settings = GatewaySettings(folder / "uploads", "1.2.3")
         self.app = FastAPI()
-        self.app.include_router(MetricsApi(self.service, settings, self.metrics).router())
+        api = MetricsApi(self.service, settings, self.metrics, Readiness(self.service))
+        self.app.include_router(api.router())
         transcriber = FileTranscriber(self.service, settings, WITHOUT_LISTS)
         self.app.include_router(AsrApi(transcriber).router())
         # a way around FastAPI's parameters, as some of our routes have it, and files of a page

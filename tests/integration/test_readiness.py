@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.integration.standin_service import StandInService, fault_of
+from tests.unit.metric_pages import sample, scraped
 from voxfleet.gateway.api_schemas import GatewaySettings
 from voxfleet.gateway.http_app import GatewayParts, create_app
 from voxfleet.gateway.readiness import Readiness
@@ -77,6 +78,21 @@ async def test_a_stopping_server_says_so_and_goes_on_answering(
     assert await status(client) == ("draining", 503)
     answer = await client.post("/asr", files={"audio": ("a.wav", b"RIFF")})
     assert answer.status_code == 200
+
+
+async def test_the_metric_says_what_the_probe_says(
+    client: httpx.AsyncClient, readiness: Readiness, disk: DiskWatch
+) -> None:
+    assert await ready_metric(client) == 1
+    disk.free_mb = 1
+    assert await ready_metric(client) == 0
+    disk.free_mb = 1000
+    readiness.drain()
+    assert await ready_metric(client) == 0
+
+
+async def ready_metric(client: httpx.AsyncClient) -> float:
+    return scraped((await client.get("/metrics")).text)[sample("voxfleet_ready")]
 
 
 async def test_no_worker(client: httpx.AsyncClient, service: StandInService) -> None:

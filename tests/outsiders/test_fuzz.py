@@ -145,6 +145,9 @@ async def test_nothing_breaks_hangs_or_grows(tmp_path: Path, sounds: list[bytes]
         # most were understood well enough to be answered, and some to be heard
         assert stranger.statuses[200] > REQUESTS * 0.05
         assert stranger.statuses[400] > REQUESTS * 0.05
+        # refused for want of room or of time: what a fault would make of all of them
+        refused = sum(stranger.statuses[status] for status in (502, 503, 504))
+        assert refused < REQUESTS * 0.05
         assert {part: mb for part, mb in grown.items() if mb > MAX_GROWTH_MB[part]} == {}
         assert descriptors(server) <= descriptors_before + MAX_MORE_DESCRIPTORS
         assert server.left_over() == []

@@ -7,9 +7,7 @@ import threading
 import pytest
 
 from voxfleet.core import Transcript, Transcription, TranscriptSegment
-from voxfleet.gateway import openai_api
-from voxfleet.gateway.file_transcriber import AnswerStyle
-from voxfleet.transcribe.formats import Rendered, render
+from voxfleet.gateway.long_answers import written
 
 
 def of_segments(number: int) -> Transcription:
@@ -19,16 +17,12 @@ def of_segments(number: int) -> Transcription:
 
 
 @pytest.mark.parametrize(("segments", "here"), [(0, True), (32, True), (33, False)])
-async def test_only_long_answers_take_a_thread(
-    segments: int, here: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads: list[int] = []
+async def test_only_long_answers_take_a_thread(segments: int, here: bool) -> None:
+    thread = await written(of_segments(segments), threading.get_ident)
+    assert (thread == threading.get_ident()) is here
 
-    def noting(*wanted: object, **details: object) -> Rendered:
-        threads.append(threading.get_ident())
-        return render(of_segments(segments), "json")
 
-    monkeypatch.setattr(openai_api, "render", noting)
-    rendered = await openai_api._rendered(of_segments(segments), AnswerStyle("json"))
-    assert rendered == render(of_segments(segments), "json")
-    assert [thread == threading.get_ident() for thread in threads] == [here]
+async def test_segments_of_both_channels_count() -> None:
+    (one,) = of_segments(20).transcripts
+    thread = await written(Transcription("fake", 20.0, (one, one)), threading.get_ident)
+    assert thread != threading.get_ident()

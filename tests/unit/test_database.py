@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from voxfleet.errors import OverloadError, StartError, VoxfleetError
 from voxfleet.store.database import DATABASE_NAME, Database, open_database
+from voxfleet.store.hotword_store import HotwordStore
 from voxfleet.store.schema import present_schema
 from voxfleet.store.tables import SCHEMA, hotword_lists, keys, metadata
 
@@ -205,4 +207,27 @@ def test_a_full_disk_is_told_as_one_that_may_have_room_later(tmp_path: Path) -> 
         fill(database)
     assert caught.value.retry_after_s
     assert str(tmp_path) not in caught.value.message
+    database.close()
+
+
+def test_a_database_that_is_taken_away_is_told_and_not_written_to(tmp_path: Path) -> None:
+    database = open_database(tmp_path)
+    taken = (tmp_path / DATABASE_NAME).rename(tmp_path / "taken")
+    for transaction in (database.read, database.write):
+        with pytest.raises(VoxfleetError, match="removed or replaced"), transaction():
+            pass
+    shutil.copyfile(taken, tmp_path / DATABASE_NAME)
+    with pytest.raises(VoxfleetError, match="removed or replaced"), database.read():
+        pass
+    database.close()
+
+
+def test_a_row_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    database = open_database(tmp_path)
+    with database.write() as connection:
+        row = {"name": "l", "version": 1, "words": ["a"], "created_s": 1.0, "deleted": False}
+        connection.execute(insert(hotword_lists).values(row))
+        connection.exec_driver_sql("UPDATE hotword_lists SET words = 'no JSON'")
+    with pytest.raises(VoxfleetError, match="row cannot be read"):
+        HotwordStore(database).present()
     database.close()

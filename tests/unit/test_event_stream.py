@@ -65,6 +65,13 @@ async def test_the_head_goes_out_with_the_first_event() -> None:
     assert (end["body"], end["more_body"]) == (b"", False)
 
 
+async def test_what_is_a_frame_already_is_passed_on_as_it_is() -> None:
+    wire = Wire()
+    events = EventStream(wire.send, {}, KEEP_ALIVE_S)
+    await events.pass_on(frame({"a": 1}))
+    assert wire.bodies == [frame({"a": 1})]
+
+
 async def test_a_pause_is_filled_and_begins_the_answer_where_nothing_has() -> None:
     wire = Wire(room=3)
     events = EventStream(wire.send, {}, keep_alive_s=0.0)

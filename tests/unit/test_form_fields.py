@@ -239,3 +239,16 @@ def test_audio_options_refused_by_name(pairs: list[tuple[str, str]], param: str)
 
 def test_every_raw_encoding_offered_can_be_read() -> None:
     assert set(RAW_ENCODINGS) == set(READABLE_ENCODINGS)
+
+
+def test_a_control_character_is_no_part_of_a_phrase() -> None:
+    with pytest.raises(ParameterError, match="control character"):
+        read_phrases(fields(("hotwords[]", "a\x00b")), Lists())
+
+
+def test_lists_of_both_fields_count_together() -> None:
+    ten = [("hotwords[]", f"@h{n}") for n in range(11)] + [
+        ("keywords[]", f"@k{n}") for n in range(10)
+    ]
+    with pytest.raises(ParameterError, match="21 lists are more than the 20"):
+        read_phrases(fields(*ten), Lists())

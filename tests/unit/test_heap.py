@@ -35,3 +35,26 @@ def test_freed_memory_is_used_again() -> None:
     whole = 10 * 20 * 200_000 // resource.getpagesize()
     assert new_pages(kept=False) > whole // 2
     assert new_pages(kept=True) < whole // 20
+
+
+#: how long the longest look for cycles takes, and how many there are, while a long answer is made
+_LONG_ANSWER = """
+import gc, time
+from voxfleet.observe.heap import collect_rarely
+if {rarely}:
+    collect_rarely()
+looks = []
+gc.callbacks.append(lambda phase, info: looks.append(phase))
+answer = [{{"token": str(number), "bytes": [1, 2, 3]}} for number in range(100_000)]
+print(looks.count("start"))
+"""
+
+
+def looks(*, rarely: bool) -> int:
+    command = [sys.executable, "-c", _LONG_ANSWER.format(rarely=rarely)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def test_a_long_answer_is_not_looked_through_again_and_again() -> None:
+    assert looks(rarely=True) < looks(rarely=False) / 5

@@ -61,15 +61,15 @@ def test_type_by_status(status: int, kind: str) -> None:
 @pytest.mark.parametrize(
     ("error", "retry_after", "should_retry"),
     [
-        (OverloadError("full", retry_after_s=6.2), "7", None),
-        (OverloadError("full", retry_after_s=0.0), "1", None),
-        (NotReadyError("starting"), "1", None),
-        (WorkerLostError("died"), "1", None),
+        (OverloadError("full", retry_after_s=6.2), "7", "true"),
+        (OverloadError("full", retry_after_s=0.0), "1", "true"),
+        (NotReadyError("starting"), "1", "true"),
+        (WorkerLostError("died"), "1", "true"),
         (CorruptAudioError("broken"), None, "false"),
         (DeadlineError("late"), None, "false"),
         (VoxfleetError("bug"), None, "false"),
         (PlanError("does not fit"), None, "false"),
-        (RateLimitError("too often", retry_after_s=2.1), "3", None),
+        (RateLimitError("too often", retry_after_s=2.1), "3", "true"),
         (ParameterError("wrong"), None, None),
     ],
 )

@@ -23,6 +23,17 @@ def test_requests_are_counted_by_route_method_and_status() -> None:
     assert values[sample(f"{seconds}_sum", route="/asr", outcome="client_error")] == 0.2
 
 
+def test_what_came_of_a_stream_is_its_outcome_and_not_its_status() -> None:
+    metrics = Metrics()
+    for outcome_status in (200, 504):
+        metrics.request_ended("/asr", "POST", 200, 0.2, outcome_status)
+    values = counted(metrics)
+    assert values[sample("voxfleet_requests_total", route="/asr", method="POST", status="200")] == 2
+    seconds = "voxfleet_request_duration_seconds_count"
+    assert values[sample(seconds, route="/asr", outcome="success")] == 1
+    assert values[sample(seconds, route="/asr", outcome="server_error")] == 1
+
+
 def test_methods_that_nobody_knows_make_no_series_of_their_own() -> None:
     metrics = Metrics()
     for method in ("BREW", "WHEN"):

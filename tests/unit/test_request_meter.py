@@ -31,6 +31,12 @@ async def failed(request: Request) -> Response:
     return PlainTextResponse("no", 503)
 
 
+async def begun(request: Request) -> Response:
+    """Well, and then not to its end."""
+    request.scope["state"] |= {"error_code": "poison", "outcome_status": 422}
+    return PlainTextResponse("error")
+
+
 async def broken(_: Request) -> Response:
     raise ZeroDivisionError
 
@@ -59,6 +65,7 @@ class Rig:
         routes = [
             Route("/files/{name}", echo, methods=["POST", "GET"]),
             Route("/failed", failed),
+            Route("/begun", begun),
             Route("/broken", broken),
             Route("/livez", echo),
         ]
@@ -132,6 +139,25 @@ async def test_errors_are_counted_by_their_code() -> None:
     assert values[sample("voxfleet_request_errors_total", code="other")] == 1
 
 
+async def test_what_fails_behind_its_head_is_an_error_with_the_status_that_was_seen(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    caplog.set_level(logging.INFO, "voxfleet.access")
+    await rig.ask("/begun")
+    assert rig.count("/begun", 200) == 1
+    assert rig.values()[sample("voxfleet_request_errors_total", code="poison")] == 1
+    seconds = "voxfleet_request_duration_seconds_count"
+    assert rig.values()[sample(seconds, route="/begun", outcome="client_error")] == 1
+    [(_, facts, failed_too)] = rig.spans.ended
+    assert (facts["http.response.status_code"], facts["error.type"]) == (200, "poison")
+    assert failed_too is False
+    [record] = caplog.records
+    assert record.getMessage().startswith("GET /begun: 200, then 422 poison in 0.")
+    line = record.__dict__["facts"]
+    assert (line["status"], line["error_code"]) == (200, "poison")
+
+
 async def test_an_app_that_breaks_is_a_500_and_raises_on() -> None:
     rig = Rig()
     with pytest.raises(ZeroDivisionError):
@@ -139,6 +165,17 @@ async def test_an_app_that_breaks_is_a_500_and_raises_on() -> None:
     assert rig.count("/broken", 500) == 1
     assert rig.values()[sample("voxfleet_requests_in_progress")] == 0
     assert rig.spans.ended[0][2] is True
+
+
+async def test_half_an_answer_is_a_500() -> None:
+    async def half(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+
+    rig = Rig(half)
+    await rig.ask("/x")
+    assert rig.count("other", 500) == 1
+    assert rig.values()[sample("voxfleet_request_errors_total", code="other")] == 1
 
 
 async def test_a_client_that_leaves_in_the_middle_of_a_stream_is_a_499() -> None:
@@ -182,6 +219,7 @@ async def test_a_request_has_one_line_with_its_facts(caplog: pytest.LogCaptureFi
     facts = record.__dict__["facts"]
     assert facts["route"] == "/files/{name}"
     assert facts["status"] == 200
+    assert "error_code" not in facts
     assert "secret-name" not in caplog.text
 
 

@@ -46,6 +46,9 @@ WORK = Need(Scope.TRANSCRIBE, work=True)
         ("POST", "/v1/audio/translations", WORK),
         ("POST", "/asr", WORK),
         ("POST", "/recognition", WORK),
+        # the router's pattern takes them for the route
+        ("POST", "/asr\n", WORK),
+        ("POST", "/recognition\n", WORK),
         ("GET", "/v1/audio/transcriptions", TRANSCRIBE),
         ("GET", "/v1/models", TRANSCRIBE),
         ("GET", "/v1/requests/1", TRANSCRIBE),

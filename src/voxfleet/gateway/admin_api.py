@@ -159,7 +159,7 @@ class AdminApi:
         if instance_id not in rows:
             known = shown(", ".join(rows), _MAX_IDS_CHARS) or "none"
             raise NotFoundError(
-                f"there is no instance {shown(instance_id)!r}; there are: {known}",
+                f"there is no instance '{shown(instance_id)}'; there are: {known}",
                 param="instance_id",
             )
         return rows[instance_id]

@@ -7,11 +7,12 @@ own. Knows frames; knows nothing of what they say.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.types import Send
+
+from voxfleet.transcribe.json_text import json_text
 
 #: proxies cut a connection on which nothing comes for half a minute or more
 KEEP_ALIVE_S = 15.0
@@ -30,7 +31,7 @@ _LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 def frame(body: Mapping[str, object]) -> bytes:
     """One event."""
-    text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+    text = json_text(body)
     for char, escape in _LINE_ENDS.items():
         text = text.replace(char, escape)
     return b"data: " + text.encode() + b"\n\n"
@@ -48,7 +49,11 @@ class EventStream:
 
     async def say(self, body: Mapping[str, object]) -> None:
         """Returns when the client's connection has taken it: whoever reads slowly is waited for."""
-        await self._put(frame(body))
+        await self.pass_on(frame(body))
+
+    async def pass_on(self, event: bytes) -> None:
+        """As `say`, of what is a frame already."""
+        await self._put(event)
 
     async def end(self) -> None:
         await self._put(b"", more=False)

@@ -34,7 +34,9 @@ from voxfleet.transcribe.transcribe_request import TranscribeRequest
 from voxfleet.transcribe.transcript_stream import TextListener
 
 #: OpenAI's own names, for clients that cannot be told another: they mean the default model
-_OPENAI_MODEL = re.compile(r"whisper-1|gpt-(4o-(mini-)?)?transcribe([-.].*)?")
+_OPENAI_MODEL = re.compile(
+    r"whisper-1|gpt-(4o-(mini-)?|live-)?transcribe([-.].*)?|gpt-realtime-whisper([-.].*)?"
+)
 
 #: OpenAI's only for telling speakers apart, which is not what the default model would do
 _OPENAI_DIARIZER = re.compile(r"gpt-.*-diarize([-.].*)?")
@@ -152,7 +154,7 @@ def find_model(service: SpeechService, name: str | None) -> EngineInfo:
     except NotFoundError as error:
         if name is not None and _OPENAI_DIARIZER.fullmatch(name):
             raise ModelNotFoundError(
-                f"model {shown(name)!r}: this server cannot tell speakers apart; name another "
+                f"model '{shown(name)}': this server cannot tell speakers apart; name another "
                 "model, with channel=split where each speaker has a channel",
                 param="model",
             ) from error
@@ -160,7 +162,7 @@ def find_model(service: SpeechService, name: str | None) -> EngineInfo:
             return service.engine_info(None)
         served = ", ".join(info.model for info in service.models())
         raise ModelNotFoundError(
-            f"model {shown(name or '')!r} is not served here; this server has {served}",
+            f"model '{shown(name or '')}' is not served here; this server has {served}",
             param="model",
         ) from error
 

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from voxfleet.core import AudioOptions, ChannelMode, RawPcm, TextOptions, VadMode
 from voxfleet.errors import ParameterError
@@ -18,6 +19,7 @@ from voxfleet.transcribe.hotword_text import (
     MAX_HOTWORDS,
     HotwordLists,
     expanded,
+    refuse_many_lists,
     split_hotwords,
     within_limits,
 )
@@ -111,13 +113,13 @@ class FormFields:
 def _known(name: str, value: str, allowed: Collection[str]) -> str:
     if value not in allowed:
         raise ParameterError(
-            f"{name} {shown(value)!r} is unknown; use one of {', '.join(allowed)}", param=name
+            f"{name} '{shown(value)}' is unknown; use one of {', '.join(allowed)}", param=name
         )
     return value
 
 
 def _out_of_range(name: str, value: str, wanted: str) -> ParameterError:
-    return ParameterError(f"{name} {shown(value)!r} is not {wanted}", param=name)
+    return ParameterError(f"{name} '{shown(value)}' is not {wanted}", param=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +137,20 @@ class Phrases:
 
 def read_phrases(fields: FormFields, lists: HotwordLists) -> Phrases:
     """`@name` among hotwords and keywords stands for the words of that list; a prompt is prose."""
-    explicit = _phrases_of(fields, "hotwords", lists) + _phrases_of(fields, "keywords", lists)
+    written = {name: _written(fields, name) for name in ("hotwords", "keywords")}
     # both are one list to the model
+    refuse_many_lists([word for words in written.values() for word in words])
+    each = (expanded(words, lists, name) for name, words in written.items())
+    explicit = tuple(chain.from_iterable(each))
     within_limits(tuple(dict.fromkeys(explicit)))
     return Phrases(explicit, split_prompt(fields.one("prompt") or ""))
 
 
-def _phrases_of(fields: FormFields, name: str, lists: HotwordLists) -> tuple[str, ...]:
+def _written(fields: FormFields, name: str) -> tuple[str, ...]:
     values = fields.many(name)
     phrases = values if fields.is_list(name) else split_hotwords("".join(values), name)
     # the keys are FunASR's {"word": weight}, as OpenAI's client sends it
-    return expanded(phrases + fields.keys(name), lists, name)
+    return phrases + fields.keys(name)
 
 
 def split_prompt(prompt: str) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ class HotwordShelf:
         found = self._present.get(name)
         if found is None:
             raise NotFoundError(
-                f"there is no hotword list {shown(name, MAX_NAME_CHARS)!r}; {self._instead(name)}",
+                f"there is no hotword list '{shown(name, MAX_NAME_CHARS)}'; {self._instead(name)}",
                 param="name",
             )
         return found

@@ -43,7 +43,7 @@ def normal_name(name: str) -> str:
 
 def _no_name(name: str, fault: str) -> ParameterError:
     return ParameterError(
-        f"name {shown(name, MAX_NAME_CHARS)!r} is none for a hotword list: {fault}; use 1 to"
+        f"name '{shown(name, MAX_NAME_CHARS)}' is none for a hotword list: {fault}; use 1 to"
         f" {MAX_NAME_CHARS} letters, digits and . _ - with a letter or digit first",
         param="name",
     )
@@ -61,13 +61,13 @@ def _may_follow(char: str) -> bool:
 
 def read_words(body: bytes) -> tuple[str, ...]:
     """The words of `{"words": …}`, in any form that a request's `hotwords` may have."""
-    words = within_limits(hotwords_in(_content(body), "words"), "words")
+    words = hotwords_in(_content(body), "words")
     if not words:
         raise ParameterError("words: there is none; to remove a list, DELETE it", param="words")
-    for word in words:
+    for word in within_limits(words, "words"):
         if not word.isprintable():
             raise ParameterError(
-                f"words: {shown(word)!r} holds a character that nobody can say; leave it out",
+                f"words: '{shown(word)}' holds a character that nobody can say; leave it out",
                 param="words",
             )
     return words
@@ -82,5 +82,5 @@ def _content(body: bytes) -> object:
         raise ParameterError(f"body: has no words; {_EXPECTED}", param="body")
     for key in content:
         if key != "words":
-            raise ParameterError(f"body: {shown(key)!r} is unknown; {_EXPECTED}", param="body")
+            raise ParameterError(f"body: '{shown(key)}' is unknown; {_EXPECTED}", param="body")
     return content["words"]

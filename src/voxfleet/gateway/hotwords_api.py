@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from voxfleet.errors import RequestError
+from voxfleet.errors import OverloadError, RequestError
 from voxfleet.gateway.admin_api import refuse_web_pages
 from voxfleet.gateway.hotword_lists import HotwordShelf
 from voxfleet.gateway.hotword_names import MAX_BODY_BYTES, checked_name, read_words
@@ -37,6 +37,8 @@ Done = TypeVar("Done")
 
 #: what a database can hold
 _MAX_VERSION = 2**31 - 1
+#: each holds half a megabyte of words at most, and takes some milliseconds
+_MAX_WAITING = 64
 _NOT_MODIFIED, _NO_CONTENT = HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT
 
 
@@ -82,6 +84,7 @@ class HotwordsApi:
         # one thread: changes come one after the other, also those whose client has gone, and none
         # takes a thread that an upload needs
         self._thread = ThreadPoolExecutor(1, "hotwords")
+        self._waiting = 0
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/hotwords", tags=["hotwords"])
@@ -141,7 +144,13 @@ class HotwordsApi:
         return Response(status_code=_NO_CONTENT)
 
     async def _in_thread(self, do: Callable[[], Done]) -> Done:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, do)
+        if self._waiting >= _MAX_WAITING:
+            raise OverloadError("too many changes of hotword lists wait already; try again later")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, do)
+        finally:
+            self._waiting -= 1
 
 
 def _row(found: HotwordList) -> JsonObject:

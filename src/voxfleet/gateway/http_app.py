@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -35,6 +34,7 @@ from voxfleet.gateway.http_errors import (
 from voxfleet.gateway.metrics_api import MetricsApi
 from voxfleet.gateway.openai_api import OpenAiApi
 from voxfleet.gateway.openapi_document import describe
+from voxfleet.gateway.pages_of_others import PagesOfOthers
 from voxfleet.gateway.probes import Probes
 from voxfleet.gateway.readiness import Readiness
 from voxfleet.gateway.request_edge import CrashAnswer, LingeringClose, RequestId
@@ -45,16 +45,6 @@ from voxfleet.observe.metrics import Metrics
 from voxfleet.observe.request_record import RequestTracer
 from voxfleet.observe.stages import Stages
 from voxfleet.transcribe.hotword_text import WITHOUT_LISTS
-
-#: what a page of another origin may read of an answer, beside its body
-_EXPOSED_HEADERS = (
-    "etag",
-    "retry-after",
-    "x-queue-position",
-    "x-request-id",
-    "x-should-retry",
-    "x-voxfleet-warnings",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +71,7 @@ def create_app(
     openai, asr = OpenAiApi(service, transcriber, settings.started_at_s), AsrApi(transcriber)
     funasr = FunAsrFormApi(transcriber)
     readiness = parts.readiness or Readiness(service)
+    probes = Probes(service, settings, readiness)
     app.include_router(openai.router())
     app.include_router(asr.router())
     app.include_router(funasr.router())
@@ -88,12 +79,14 @@ def create_app(
     app.include_router(RequestStatusApi(service).router())
     if parts.hotwords:
         app.include_router(HotwordsApi(parts.hotwords, service.unknown_hotwords).router())
-    app.include_router(Probes(service, settings, readiness).router())
-    app.include_router(MetricsApi(service, settings, metrics).router())
+    app.include_router(probes.router())
+    app.include_router(MetricsApi(service, settings, metrics, readiness).router())
     app.add_api_route("/", index, methods=["GET"])
     _shorten(app, "/v1/audio/transcriptions", openai.transcribe)
     _shorten(app, "/asr", asr.transcribe)
     _shorten(app, "/recognition", funasr.recognise)
+    for path, probe in probes.by_path.items():
+        _shorten(app, path, probe, "GET")
     _answer_errors(app)
     describe(app)
     _surround(app, settings, parts, metrics)
@@ -107,28 +100,27 @@ def _surround(
     if parts.keys is not None:
         app.add_middleware(Access, keys=parts.keys, trusted_origins=settings.cors_origins)
     app.add_middleware(CrashAnswer)
+    if settings.cors_origins:
+        app.add_middleware(PagesOfOthers, allow_origins=settings.cors_origins)
     app.add_middleware(RequestMeter, metrics=metrics, tracer=parts.tracer)
     app.add_middleware(LingeringClose)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=("GET", "POST", "PUT", "DELETE"),
-            allow_headers=("*",),
-            expose_headers=_EXPOSED_HEADERS,
-        )
     app.add_middleware(RequestId)
     if settings.root_path:
         app.add_middleware(RootPath, root_path=settings.root_path)
 
 
-def _shorten(app: FastAPI, path: str, answer: Callable[[Request], Awaitable[Response]]) -> None:
+def _shorten(
+    app: FastAPI,
+    path: str,
+    answer: Callable[[Request], Awaitable[Response]],
+    method: str = "POST",
+) -> None:
     """Give a route that reads its request itself a way around FastAPI's parameters and models.
 
     They have nothing to do for it and are a twelfth of what a small upload costs. FastAPI's own
     route stays behind this one, for OpenAPI.
     """
-    route = Route(path, answer, methods=["POST"], include_in_schema=False)
+    route = Route(path, answer, methods=[method], include_in_schema=False)
     app.router.routes.insert(0, route)
 
 

@@ -71,7 +71,7 @@ def retry_headers(error: VoxfleetError) -> dict[str, str]:
     """OpenAI's client retries every 5xx, 408, 409 and 429 unless told that it is of no use."""
     if error.retryable:
         wait_s = error.retry_after_s if error.retry_after_s is not None else _DEFAULT_RETRY_AFTER_S
-        return {"retry-after": str(max(1, math.ceil(wait_s)))}
+        return {"retry-after": str(max(1, math.ceil(wait_s))), "x-should-retry": "true"}
     if error.status == HTTPStatus.CONFLICT or error.status >= HTTPStatus.UNPROCESSABLE_ENTITY:
         return {"x-should-retry": "false"}
     return {}

@@ -28,6 +28,8 @@ _BACKLOG = 2048
 MAX_CONNECTIONS = 4096
 #: every half minute, as uvicorn's server ticks ten times a second
 _TICKS_PER_LOOK = 300
+#: a little more than an answer takes for its last words
+_LAST_WORDS_S = 6.0
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -145,6 +147,9 @@ class HttpServer:
 
     async def serve(self) -> None:
         await self._server.serve(sockets=[self._listener])
+        # uvicorn cancels what has not ended in time, and does not wait for its last words
+        if left := set(self._server.server_state.tasks):
+            await asyncio.wait(left, timeout=_LAST_WORDS_S)
 
     def stop(self) -> None:
         self._server.should_exit = True

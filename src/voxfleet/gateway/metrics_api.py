@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from voxfleet.gateway.api_schemas import GatewaySettings, SpeechService
+from voxfleet.gateway.readiness import Readiness
 from voxfleet.observe.machine_metrics import MachineMetrics
 from voxfleet.observe.metric_families import FleetLook, fleet_families
 from voxfleet.observe.metrics import Metrics
@@ -21,8 +22,15 @@ from voxfleet.pool_contract import GpuSnapshot
 
 
 class MetricsApi:
-    def __init__(self, service: SpeechService, settings: GatewaySettings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        service: SpeechService,
+        settings: GatewaySettings,
+        metrics: Metrics,
+        readiness: Readiness,
+    ) -> None:
         self._service = service
+        self._readiness = readiness
         self._version = settings.version
         self._metrics = metrics
         folder = settings.data_dir or settings.upload_dir.parent
@@ -57,6 +65,6 @@ class MetricsApi:
             pools=(*pools, texts) if texts else pools,
             queues=self._service.queues(),
             requests=self._service.queue().requests,
-            ready=self._service.ready(),
+            ready=not self._readiness.reason(),
             version=self._version,
         )

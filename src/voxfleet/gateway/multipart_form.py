@@ -43,7 +43,7 @@ def boundary_of(content_type: str | None) -> bytes:
         raise RequestError(f"the request has no Content-Type header; {_REMEDY}")
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
-        raise RequestError(f"cannot take a body of type {shown(content_type)!r}; {_REMEDY}")
+        raise RequestError(f"cannot take a body of type '{shown(content_type)}'; {_REMEDY}")
     boundary = options.get(b"boundary", b"")
     if not 0 < len(boundary) <= 70:
         raise RequestError(
@@ -162,7 +162,7 @@ class FormParser:
     def _open_file(self, file_name: str) -> None:
         if self._part_name not in self._file_fields:
             raise ParameterError(
-                f"the field {shown(self._part_name)!r} takes no file; {self._remedy_for_file()}",
+                f"the field '{shown(self._part_name)}' takes no file; {self._remedy_for_file()}",
                 param=shown(self._part_name),
             )
         if self._file_name is not None:

@@ -5,8 +5,8 @@ Knows the routes and their shapes; the way of a file to its text is `FileTranscr
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -23,13 +23,11 @@ from voxfleet.gateway.file_transcriber import (
 )
 from voxfleet.gateway.form_schema import openai_form
 from voxfleet.gateway.http_errors import warning_headers
+from voxfleet.gateway.long_answers import written
 from voxfleet.gateway.openai_form import read_openai_style
 from voxfleet.gateway.transcript_events import TranscriptEvents
 from voxfleet.transcribe.formats import Rendered, render
 
-#: segments that are written without a thread, which costs more than they do; beyond, the event
-#: loop would stand still: a second for ten hours of words
-_RENDERED_AT_ONCE = 32
 _FORM = UploadForm(("file",), read_openai_style)
 
 
@@ -61,7 +59,7 @@ class OpenAiApi:
             if order.style.stream:
                 return TranscriptEvents(self._transcriber, request, order, held.pop_all())
             transcription = await self._transcriber.answer(request, order)
-        rendered = await _rendered(transcription, order.style)
+        rendered = await written(transcription, partial(_rendered, transcription, order.style))
         return Response(
             rendered.body,
             media_type=rendered.media_type,
@@ -86,9 +84,5 @@ class OpenAiApi:
         return JSONResponse(model_object(find_model(self._service, model_id), self._started_at_s))
 
 
-async def _rendered(transcription: Transcription, style: AnswerStyle) -> Rendered:
-    segments = sum(len(transcript.segments) for transcript in transcription.transcripts)
-    wanted = (transcription, style.format, style.granularities)
-    if segments <= _RENDERED_AT_ONCE:
-        return render(*wanted, with_log_probs=style.log_probs)
-    return await asyncio.to_thread(render, *wanted, with_log_probs=style.log_probs)
+def _rendered(transcription: Transcription, style: AnswerStyle) -> Rendered:
+    return render(transcription, style.format, style.granularities, with_log_probs=style.log_probs)

@@ -22,6 +22,7 @@ class _Fault:
 
 
 _NO_RETRY = ("x-should-retry",)
+_RETRY = ("Retry-After", "x-should-retry")
 
 _FAULTS: Mapping[int, _Fault] = {
     400: _Fault(
@@ -37,9 +38,9 @@ _FAULTS: Mapping[int, _Fault] = {
     413: _Fault("Too many bytes, or more sound than can be answered in time.", "audio_too_large"),
     415: _Fault("No decoder knows these bytes.", "not_audio"),
     422: _Fault("Sound that cannot be read or recognised.", "corrupt_audio", _NO_RETRY),
-    429: _Fault("The key's own limit.", "rate_limit_exceeded", ("Retry-After",)),
+    429: _Fault("The key's own limit.", "rate_limit_exceeded", _RETRY),
     500: _Fault("A fault of the server; its log has the details.", "internal_error", _NO_RETRY),
-    503: _Fault("No room now, not ready, or stopping.", "overloaded", ("Retry-After",)),
+    503: _Fault("No room now, not ready, or stopping.", "overloaded", _RETRY),
     504: _Fault(
         "Not done within the time allowed, or sent too slowly.", "deadline_passed", _NO_RETRY
     ),
@@ -60,8 +61,8 @@ HEADERS: dict[str, Schema] = {
         ),
         (
             "x-should-retry",
-            "Tells OpenAI's clients not to try again.",
-            {"type": "string", "enum": ["false"]},
+            "Tells OpenAI's clients whether to try again.",
+            {"type": "string", "enum": ["true", "false"]},
         ),
         ("WWW-Authenticate", "How a key is sent.", {"type": "string"}),
         ("X-Voxfleet-Warnings", "The warnings, in ASCII and parted by `; `.", {"type": "string"}),

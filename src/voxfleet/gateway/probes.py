@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
+from starlette.requests import Request
 
 from voxfleet.errors import NotReadyError
 from voxfleet.gateway.api_schemas import (
@@ -66,16 +67,16 @@ class Probes:
         self._version = settings.version
         self._readiness = readiness
         self._started_s = time.monotonic()
+        self.by_path = {"/health": self.health, "/livez": self.live, "/readyz": self.ready}
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["probes"])
-        probes = {"/health": self.health, "/livez": self.live, "/readyz": self.ready}
-        for path, probe in probes.items():
+        for path, probe in self.by_path.items():
             router.add_api_route(path, probe, methods=["GET"])
             router.add_api_route(path, probe, methods=["HEAD"], include_in_schema=False)
         return router
 
-    async def health(self) -> JSONResponse:
+    async def health(self, _request: Request) -> JSONResponse:
         """200 while the server lives; `status` is ok, starting, degraded or draining."""
         pools = self._service.pools()
         queue = self._service.queue()
@@ -102,11 +103,11 @@ class Probes:
             }
         )
 
-    async def live(self) -> JSONResponse:
+    async def live(self, _request: Request) -> JSONResponse:
         """200 as long as the process answers at all."""
         return JSONResponse({"status": "ok"})
 
-    async def ready(self) -> JSONResponse:
+    async def ready(self, _request: Request) -> JSONResponse:
         """200 when requests can be answered, else 503."""
         if reason := self._readiness.reason():
             raise NotReadyError(

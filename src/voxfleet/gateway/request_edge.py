@@ -118,6 +118,9 @@ class _Exchange:
                     await self.receive()
         except TimeoutError:
             logger.debug("a client still sent %g s after its answer; closing", self._linger_s)
+        except asyncio.CancelledError:
+            # the server stops; the answer is out, and nothing is left for the task to do
+            logger.debug("a client still sent when the server stopped; closing")
 
 
 class CrashAnswer:
@@ -143,9 +146,10 @@ class CrashAnswer:
         try:
             await self._app(scope, receive, send_watched)
         except asyncio.CancelledError:
+            # not raised on: nothing else is left for the task to do
             if started:
-                raise
-            # not raised on: this answer is all that was left for the task to do
+                logger.warning("an answer was cut off, as the server stops")
+                return
             await error_response(_stopping())(scope, receive, send)
         except Exception:
             request_id = scope["state"]["request_id"]

@@ -20,6 +20,6 @@ def request_limit_s(asked: str | None, most_s: float) -> float:
         limit_s = math.nan
     if not limit_s > 0:
         raise ParameterError(
-            f"{HEADER} {shown(asked)!r} is not a number of seconds above 0", param=HEADER
+            f"{HEADER} '{shown(asked)}' is not a number of seconds above 0", param=HEADER
         )
     return min(limit_s, most_s)

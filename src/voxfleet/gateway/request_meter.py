@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from fastapi.routing import iter_route_contexts
 from starlette._utils import get_route_path
@@ -72,16 +73,43 @@ class RequestMeter:
     def _end(
         self, scope: Scope, request: RequestRecord, exchange: _MeteredExchange, took_s: float
     ) -> None:
-        metrics, route, status = self._metrics, self._routes.of(scope), exchange.status
+        metrics, route = self._metrics, self._routes.of(scope)
+        ending = _ending(exchange, scope.get("state", {}))
         metrics.in_progress.dec()
         metrics.upload_bytes.inc(exchange.received_bytes)
-        metrics.request_ended(route, scope["method"], status, took_s)
-        if status >= 400:
-            gone = "cancelled" if status == CLIENT_GONE else OTHER
-            metrics.error_answered(scope.get("state", {}).get("error_code", gone))
+        metrics.request_ended(route, scope["method"], ending.status, took_s, ending.outcome_status)
+        if ending.error_code:
+            metrics.error_answered(ending.error_code)
         if request.span is not None:
-            _end_span(request, scope["method"], route, status)
-        _log_access(scope, request, route, status, took_s)
+            _end_span(request, scope["method"], route, ending)
+        _log_access(scope, request, route, ending, took_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """`status` is what the client saw; what a stream that began well came to is its outcome's."""
+
+    status: int
+    outcome_status: int
+    #: empty where nothing went wrong
+    error_code: str
+
+    def __str__(self) -> str:
+        if self.outcome_status == self.status:
+            return str(self.status)
+        return f"{self.status}, then {self.outcome_status} {self.error_code}"
+
+
+def _ending(exchange: _MeteredExchange, state: Mapping[str, object]) -> _Ending:
+    """`state` has what the answer noted of its error, and of what became of it later."""
+    outcome_status, error_code = state.get("outcome_status"), state.get("error_code")
+    status = exchange.status(explained=outcome_status is not None)
+    unnamed = "" if status < 400 else "cancelled" if status == CLIENT_GONE else OTHER
+    return _Ending(
+        status,
+        outcome_status if isinstance(outcome_status, int) else status,
+        error_code if isinstance(error_code, str) else unnamed,
+    )
 
 
 class _MeteredExchange:
@@ -95,10 +123,11 @@ class _MeteredExchange:
         self._gone = False
         self.received_bytes = 0
 
-    @property
-    def status(self) -> int:
-        """As the client saw it; 500 where the app gave no answer or half of one."""
-        return CLIENT_GONE if self._gone else self._status
+    def status(self, *, explained: bool) -> int:
+        """As the client saw it; 500 where the app gave no answer, or half of one unexplained."""
+        if self._gone:
+            return CLIENT_GONE
+        return self._status if self._complete or explained else 500
 
     def broke_off(self) -> None:
         self._status = 500
@@ -158,22 +187,24 @@ def _path_for(scope: Scope) -> str:
     return OTHER
 
 
-def _end_span(request: RequestRecord, method: str, route: str, status: int) -> None:
+def _end_span(request: RequestRecord, method: str, route: str, ending: _Ending) -> None:
     facts: dict[str, Fact] = {
         "http.request.method": method,
         "http.route": route,
-        "http.response.status_code": status,
+        "http.response.status_code": ending.status,
         "voxfleet.request_id": request.id,
     }
+    if ending.error_code:
+        facts["error.type"] = ending.error_code
     if request.model:
         facts |= {"voxfleet.model": request.model, "voxfleet.audio_seconds": request.audio_s}
     if request.span is not None:
-        failed = outcome_of(status) == "server_error"
+        failed = outcome_of(ending.outcome_status) == "server_error"
         request.span.end(f"{method} {route}", facts, failed=failed)
 
 
 def _log_access(
-    scope: Scope, request: RequestRecord, route: str, status: int, took_s: float
+    scope: Scope, request: RequestRecord, route: str, ending: _Ending, took_s: float
 ) -> None:
     level = logging.DEBUG if route in _QUIET else logging.INFO
     if not _log.isEnabledFor(level):
@@ -182,16 +213,18 @@ def _log_access(
     facts: dict[str, Fact] = {
         "method": method,
         "route": route,
-        "status": status,
+        "status": ending.status,
         "seconds": round(took_s, 4),
         "client": client,
     }
+    if ending.error_code:
+        facts["error_code"] = ending.error_code
     sound = ""
     if request.model:
         facts |= {"model": request.model, "audio_seconds": round(request.audio_s, 3)}
         sound = f", {request.audio_s:.1f} s of sound by {request.model}"
-    message = "%s %s: %d in %.3f s%s, client %s"
-    _log.log(level, message, method, route, status, took_s, sound, client, extra=with_facts(facts))
+    message = "%s %s: %s in %.3f s%s, client %s"
+    _log.log(level, message, method, route, ending, took_s, sound, client, extra=with_facts(facts))
 
 
 def client_shown(scope: Scope) -> str:

@@ -27,7 +27,7 @@ class RequestStatusApi:
         progress = self._service.progress(request_id)
         if progress is None:
             raise NotFoundError(
-                f"request {shown(request_id)!r} is not being answered; it has ended, or has never"
+                f"request '{shown(request_id)}' is not being answered; it has ended, or has never"
                 " been here under this X-Request-Id"
             )
         position = progress.queue_position

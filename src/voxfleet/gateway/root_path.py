@@ -18,7 +18,10 @@ class RootPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             path = scope["path"]
-            if path != self._root_path and not path.startswith(f"{self._root_path}/"):
+            if path == self._root_path:
+                # people leave the last slash out
+                path += "/"
+            elif not path.startswith(f"{self._root_path}/"):
                 path = self._root_path + path
             scope = {**scope, "root_path": self._root_path, "path": path}
         await self._app(scope, receive, send)

@@ -29,6 +29,8 @@ class TlsFiles:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._stamp: Stamp = ()
+        #: those that were tried last and of no use
+        self._failed: Stamp = ()
         try:
             self._stamp = self._look()
             self._load()
@@ -45,8 +47,9 @@ class TlsFiles:
         """Files that are of no use, as while they are being written, leave what was loaded."""
         try:
             stamp = self._look()
-            if stamp == self._stamp:
+            if stamp in (self._stamp, self._failed):
                 return
+            self._failed = stamp
             self._check()
             self._load()
         except (OSError, ValueError) as fault:

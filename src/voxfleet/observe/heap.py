@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 
 #: names of <malloc.h>
 _M_TRIM_THRESHOLD = -1
@@ -11,6 +12,21 @@ _M_MMAP_THRESHOLD = -3
 _KEPT_BYTES = 64 * 2**20
 #: blocks from this size on go back to the system at once
 _LARGE_BYTES = 4 * 2**20
+
+
+#: new objects before the youngest are looked at, and rounds before the older ones are
+_COLLECT_AFTER = (10_000, 10, 10)
+
+
+def collect_rarely() -> None:
+    """Look for cycles less often than Python does, and never among what is there by now.
+
+    Of a long answer (ten hours of words) every object would be looked at a dozen times, and the
+    event loop would stand still for a tenth of a second while the oldest are.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
 
 
 def keep_freed_memory() -> bool:

@@ -43,7 +43,7 @@ class Metrics:
         stages = _histogram(declared.STAGE_SECONDS, self._registry)
         self._stages = {stage: stages.labels(stage) for stage in Stage}
         # finding a child by its labels costs more than counting
-        self._by_kind: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._by_kind: dict[tuple[str, str, int, int], tuple[Counter, Histogram]] = {}
         self._by_code: dict[str, Counter] = {}
 
     def _new(self, kind: type[Kind], declaration: MetricDeclaration) -> Kind:
@@ -53,15 +53,25 @@ class Metrics:
 
     # -- what happens -------------------------------------------------------------------------
 
-    def request_ended(self, route: str, method: str, status: int, took_s: float) -> None:
-        """`route` must be one of the server's templates, or OTHER."""
-        key = (route, method, status)
+    def request_ended(
+        self,
+        route: str,
+        method: str,
+        status: int,
+        took_s: float,
+        outcome_status: int | None = None,
+    ) -> None:
+        """`route` must be one of the server's templates, or OTHER; `outcome_status` says what came
+        of an answer that was something else than its status promised.
+        """
+        outcome_status = status if outcome_status is None else outcome_status
+        key = (route, method, status, outcome_status)
         known = self._by_kind.get(key)
         if known is None:
             shown = method if method in _METHODS else OTHER
-            known = self._by_kind[route, shown, status] = (
+            known = self._by_kind[route, shown, status, outcome_status] = (
                 self._requests.labels(route, shown, str(status)),
-                self._seconds.labels(route, outcome_of(status)),
+                self._seconds.labels(route, outcome_of(outcome_status)),
             )
         count, seconds = known
         count.inc()

@@ -65,14 +65,14 @@ def refuse_length(
     own_s = duration_s / load.rate
     if own_s > timeout_s:
         return AudioTooLongError(
-            f"{name}: {duration_s:.0f} s of sound need about {own_s:.0f} s here and a request may"
-            f" take {timeout_s:.0f} s; send it as a job (POST /v1/jobs, where this server has"
+            f"{name}: {duration_s:.0f} s of sound need about {own_s:.3g} s here and a request may"
+            f" take {timeout_s:g} s; send it as a job (POST /v1/jobs, where this server has"
             " them) or run `voxfleet transcribe` on it"
         )
     if own_s + load.wait_s > timeout_s:
         return OverloadError(
             f"{name}: {load.waiting_s:.0f} s of sound wait before it and a request may take"
-            f" {timeout_s:.0f} s; try again later or send it as a job (POST /v1/jobs, where this"
+            f" {timeout_s:g} s; try again later or send it as a job (POST /v1/jobs, where this"
             " server has them)",
             retry_after_s=_retry_after_s(load),
         )

@@ -6,6 +6,7 @@ of it blocks: what runs on an event loop calls it through a thread.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -33,7 +34,9 @@ _WRITES = "voxfleet_writes"
 class Database:
     """Made by `open_database`; safe to use from any thread."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
+    def __init__(self, engine: Engine, path: Path, place: str) -> None:
+        self._path = path
+        self._identity = _identity(path)
         self._readers = engine
         self._writers = engine.execution_options(**{_WRITES: True})
         self._place = place
@@ -58,14 +61,30 @@ class Database:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
+        if _identity(self._path) != self._identity:
+            # SQLite would go on with a file that has no name any more
+            raise VoxfleetError(
+                f"{self._place}: was removed or replaced while in use; start the server again"
+            )
         try:
             yield
         except IntegrityError:
             raise
         except DBAPIError as fault:
             raise _told_fault(self._place, fault) from None
+        except json.JSONDecodeError:
+            raise VoxfleetError(f"{self._place}: a row cannot be read; see its file") from None
         except NoConnectionError:
             raise VoxfleetError(f"{self._place}: too many ask it at once; ask it again") from None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _told_fault(place: str, fault: DBAPIError) -> VoxfleetError:
@@ -85,7 +104,7 @@ def open_database(data_dir: Path) -> Database:
     place = f"database {path}"
     try:
         _keep_private(path)
-        database = Database(_sqlite_engine(path), place)
+        database = Database(_sqlite_engine(path), path, place)
     except (OSError, UnicodeEncodeError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else "its name is not UTF-8"
         raise StartError(
@@ -103,6 +122,8 @@ def open_database(data_dir: Path) -> Database:
 def _opening_fault(fault: VoxfleetError, place: str) -> str:
     if isinstance(fault, StartError):
         return f"{place}: {fault.message}"
+    if isinstance(fault, OverloadError):
+        return fault.message
     return f"{fault.message}, restore it from a copy or choose another with VOXFLEET_DATA_DIR"
 
 

@@ -28,7 +28,8 @@ class KeyRing:
         """Blocks; raises VoxfleetError: a server that cannot read its keys must not begin."""
         self._store = store
         self._known = store.known()
-        self._told = False
+        #: why the keys may not be those of the database; empty when they are
+        self.fault = ""
 
     @property
     def any_ever(self) -> bool:
@@ -52,10 +53,10 @@ class KeyRing:
         try:
             self._known = await asyncio.to_thread(self._store.known)
         except VoxfleetError as fault:
-            if not self._told:
+            if not self.fault:
                 _log.error("keys stay as they were known: %s", fault.message)
-            self._told = True
+            self.fault = fault.message
             return
-        if self._told:
+        if self.fault:
             _log.info("keys can be read again")
-        self._told = False
+        self.fault = ""

@@ -5,7 +5,6 @@ Pure. Knows the shapes of OpenAI's answers; knows no HTTP, no file and no cue la
 
 from __future__ import annotations
 
-import json
 import math
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 
 from voxfleet.core import Transcript, Transcription, TranscriptSegment, Word
 from voxfleet.errors import ParameterError
+from voxfleet.transcribe.json_text import json_text
 from voxfleet.transcribe.log_probs import log_probs
 from voxfleet.transcribe.subtitles import cues, one_line, srt, vtt
 
@@ -99,7 +99,7 @@ def _tsv(transcription: Transcription, _: _Details) -> str:
 
 
 def _plain_json(transcription: Transcription, details: _Details) -> str:
-    return _dumped(
+    return json_text(
         {
             "text": _full_text(transcription),
             **_channels(transcription),
@@ -130,11 +130,7 @@ def _verbose_json(transcription: Transcription, details: _Details) -> str:
             for transcript, segment in _segments(transcription)
             for word in segment.words
         ]
-    return _dumped(body | {"usage": _usage(transcription)} | warnings_of(transcription))
-
-
-def _dumped(body: JsonObject) -> str:
-    return json.dumps(body, ensure_ascii=False, allow_nan=False)
+    return json_text(body | {"usage": _usage(transcription)} | warnings_of(transcription))
 
 
 def _segment(

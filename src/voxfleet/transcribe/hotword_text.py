@@ -25,6 +25,7 @@ _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _JSON_STARTS = ("{", "[")
 _EXPECTED = 'send words parted by commas, a JSON list of strings, or an object such as {"word": 20}'
 _MAX_SHOWN_CHARS = 40
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 #: before the name of a list; twice before a word that begins with it
 _LIST_MARK = "@"
 
@@ -116,6 +117,10 @@ def within_limits(words: Sequence[str], name: str = "hotwords") -> tuple[str, ..
                 " words with commas",
                 param=name,
             )
+        if _CONTROL.search(word):
+            raise ParameterError(
+                f"{name}: {_quoted(word)} holds a control character; leave it out", param=name
+            )
     return tuple(words)
 
 
@@ -126,7 +131,7 @@ def expanded(words: Sequence[str], lists: HotwordLists, name: str = "hotwords") 
     """
     if not any(word.startswith(_LIST_MARK) for word in words):
         return within_limits(words, name)
-    _refuse_many_lists(words, name)
+    refuse_many_lists(words, name)
     found: dict[str, None] = {}
     for word in dict.fromkeys(words):
         meant = _list_words(word[1:], lists, name) if _names_list(word) else (_unmarked(word),)
@@ -142,7 +147,7 @@ def _unmarked(word: str) -> str:
     return word.removeprefix(_LIST_MARK)
 
 
-def _refuse_many_lists(words: Sequence[str], name: str) -> None:
+def refuse_many_lists(words: Sequence[str], name: str = "hotwords") -> None:
     """Before they are looked at: a thousand full lists take long, whatever comes of them."""
     named = sum(map(_names_list, words))
     if named > MAX_LISTS_NAMED:

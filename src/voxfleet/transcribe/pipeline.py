@@ -71,7 +71,7 @@ class Pipeline:
                     transcription = await self._follow(journey)
         except TimeoutError:
             raise DeadlineError(
-                f"{request.name}: not done within the {request.timeout_s:.0f} s a request may"
+                f"{request.name}: not done within the {request.timeout_s:g} s a request may"
                 " take; send a shorter file or send it as a job (POST /v1/jobs, where this"
                 " server has them)"
             ) from None
