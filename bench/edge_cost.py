@@ -67,6 +67,9 @@ def main() -> int:
     options = read_options()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed; Debian, Ubuntu: apt install wrk")
+    if options.src is not None and not (options.src / "voxfleet").is_dir():
+        # else this tree would be compared with itself
+        raise SystemExit(f"{options.src} holds no voxfleet; name the src folder of another tree")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vox-edge-")))
         arms = [stack.enter_context(arm) for arm in started_arms(folder, options.src)]
