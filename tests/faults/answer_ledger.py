@@ -32,6 +32,8 @@ CLIENT_LIMIT_S = 100.0
 SLACK_S = 3.0
 #: a status, and the error's code where it is none of 200
 Verdict = tuple[int, str]
+#: until a line is in the log
+_LOG_LIMIT_S = 10.0
 RIGHT: Verdict = (200, "")
 POISON: Verdict = (422, "poison")
 _ids = itertools.count()
@@ -161,7 +163,7 @@ class Ledger:
 
     def complaints(self, server_log: Path) -> list[str]:
         """All that is not as it should be; to be read when nobody asks any more."""
-        finished = _finished(server_log)
+        finished = self._finished(server_log)
         found = list(self._silences)
         for request_id, asked in self._asked.items():
             answers = self._answers.get(request_id, [])
@@ -170,6 +172,28 @@ class Ledger:
             if finished[request_id] != right:
                 found.append(f"{request_id}: finished {finished[request_id]} times, {right} wanted")
         return found
+
+    def _finished(self, server_log: Path) -> Counter[str]:
+        """How often the server says it has answered each request with a text.
+
+        It says so after the answer has gone out, and a thread of its own writes it down.
+        """
+        end_s = time.monotonic() + _LOG_LIMIT_S
+        while True:
+            log = server_log.read_text(encoding="utf-8")
+            finished = Counter(_FINISHED.findall(log))
+            if self._right() <= finished.keys() or time.monotonic() > end_s:
+                return finished
+            time.sleep(0.05)
+
+    def _right(self) -> set[str]:
+        """The requests that were answered with their text."""
+        with self._lock:
+            return {
+                request_id
+                for request_id, answers in self._answers.items()
+                if any(answer.verdict == RIGHT for answer in answers)
+            }
 
     def _faults(self, asked: Question, answers: Sequence[Answer]) -> Iterator[str]:
         if len(answers) != 1:
@@ -188,12 +212,6 @@ class Ledger:
         assert self._asked, "nothing was asked"
         complaints = self.complaints(server_log)
         assert not complaints, "\n".join([f"of {len(self._asked)} requests:", *complaints[:20]])
-
-
-def _finished(server_log: Path) -> Counter[str]:
-    """How often the server says it has answered each request with a text."""
-    log = server_log.read_text(encoding="utf-8")
-    return Counter(_FINISHED.findall(log))
 
 
 @contextmanager

@@ -82,7 +82,12 @@ def until_refused(ledger: Ledger, ballast: Ballast) -> None:
 
 @pytest.fixture
 def fleet(tmp_path: Path, small_disk: Path) -> Iterator[FaultFleet]:
-    settings = {"VOXFLEET_INSTANCES": "2", "VOXFLEET_FAKE__FIXED_S": "0.1"}
+    settings = {
+        "VOXFLEET_INSTANCES": "2",
+        "VOXFLEET_FAKE__FIXED_S": "0.1",
+        # the disk of this test is smaller than what is asked for by default
+        "VOXFLEET_SERVER__MIN_FREE_DISK_MB": "0",
+    }
     with fault_fleet(tmp_path, settings, data_dir=small_disk / "data") as running:
         yield running
 

@@ -79,13 +79,13 @@ ROUND = "{round}"
 
 def reload_with_a_kill(fleet: FaultFleet, pools: Path, round_number: int) -> None:
     """The workers have an environment that makes new ones necessary; one dies meanwhile."""
-    before, done = {row.id for row in fleet.rows()}, fleet.said().count("reload: ")
+    before, done = {row.id for row in fleet.rows()}, fleet.said().count(" reload: ")
     pools.write_text(POOLS.format(round=round_number), encoding="utf-8")
     assert fleet.client.post("/v1/fleet/reload").status_code == 202
     until(lambda: {row.id for row in fleet.rows()} != before, "the reload begins")
     kill_one(fleet, random.Random(round_number))  # noqa: S311 - no secret
     # what it does, and that it is done or could not be
-    until(lambda: fleet.said().count("reload: ") >= done + 2, "the reload ends")
+    until(lambda: fleet.said().count(" reload: ") >= done + 2, "the reload ends")
 
 
 def test_a_reload_under_kills_loses_nothing(tmp_path: Path) -> None:
