@@ -82,11 +82,12 @@ def create_app(
     app.include_router(probes.router())
     app.include_router(MetricsApi(service, settings, metrics, readiness).router())
     app.add_api_route("/", index, methods=["GET"])
-    _shorten(app, "/v1/audio/transcriptions", openai.transcribe)
-    _shorten(app, "/asr", asr.transcribe)
-    _shorten(app, "/recognition", funasr.recognise)
     for path, probe in probes.by_path.items():
         _shorten(app, path, probe, "GET")
+    _shorten(app, "/recognition", funasr.recognise)
+    _shorten(app, "/asr", asr.transcribe)
+    # the last one is looked at first
+    _shorten(app, "/v1/audio/transcriptions", openai.transcribe)
     _answer_errors(app)
     describe(app)
     _surround(app, settings, parts, metrics)

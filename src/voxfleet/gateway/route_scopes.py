@@ -6,6 +6,7 @@ Knows neither keys nor the routes themselves: a test walks all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from voxfleet.store.access_key import Scope
 
@@ -39,6 +40,7 @@ class Need:
     work: bool = False
 
 
+@lru_cache(maxsize=512)
 def need_of(method: str, path: str) -> Need:
     """`path` is the one that the router sees, without the root path."""
     if path == "/" or _lies_under(path, _PUBLIC):

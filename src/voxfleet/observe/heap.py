@@ -14,8 +14,9 @@ _KEPT_BYTES = 64 * 2**20
 _LARGE_BYTES = 4 * 2**20
 
 
-#: new objects before the youngest are looked at, and rounds before the older ones are
-_COLLECT_AFTER = (10_000, 10, 10)
+#: new objects before the youngest are looked at, as Python has it (a request's own then stay in the
+#: processor's cache), and rounds before the older ones are
+_COLLECT_AFTER = (700, 50, 50)
 
 
 def collect_rarely() -> None:
