@@ -245,3 +245,16 @@ async def test_a_refused_request_counts_for_the_route_it_was_for(tmp_path: Path)
     ):
         requests = sample("voxfleet_requests_total", route=route, method=method, status="401")
         assert page[requests] == 1
+
+
+async def test_a_line_break_behind_the_path_is_no_way_around_a_limit(tmp_path: Path) -> None:
+    """The router's pattern ends before it, and takes the path for the route's."""
+    with key_store(tmp_path) as store:
+        key = made_key(store, Scope.TRANSCRIBE, requests_per_minute=1)
+        transport = httpx.ASGITransport(keyed_app(tmp_path, KeyRing(store)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            answers = [
+                await client.post(path, files={"audio": FILE["file"]}, headers=bearer(key))
+                for path in ("/asr", "/asr%0a", "/recognition%0A")
+            ]
+    assert [answer.status_code for answer in answers] == [200, 429, 429]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections import deque
 from http import HTTPStatus
 
@@ -27,10 +26,6 @@ MAX_HEAD_BYTES = 65_536
 IDLE_LIMIT_S = 60.0
 #: requests that a client may send before the first of them is answered
 MAX_PIPELINED = 16
-
-
-#: a pattern of the router would pass over a line break at the end of a path
-_CONTROL = re.compile(rb"%([01][0-9A-Fa-f]|7[Ff])")
 
 
 def _last_answer(status: HTTPStatus, message: str) -> bytes:
@@ -190,8 +185,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """What the parser lets pass and HTTP/1.1 does not; raised, it becomes a 400."""
         if self.parser.get_method() == b"CONNECT":
             raise ValueError("this is no proxy")
-        if _CONTROL.search(self.url.partition(b"?")[0]):
-            raise ValueError("no path here has a line break or the like")
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             raise ValueError("not one Host header")
