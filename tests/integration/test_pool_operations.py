@@ -53,11 +53,18 @@ async def test_a_restart_waits_for_the_batch_and_a_new_process_serves(tmp_path: 
 
 async def test_a_restart_while_it_loads_starts_loading_anew() -> None:
     async with local_pool(FakeOptions(load_s=0.5), instances=2) as rig:
-        row = next(r for r in rig.pool.snapshot().workers if r.state is not WorkerState.READY)
-        rig.pool.restart(row.id, "again")
+        await until(lambda: all(r.state is WorkerState.READY for r in rig.pool.snapshot().workers))
+        rig.pool.restart("fake-0", "once")
+
+        def loads() -> bool:
+            row = next(r for r in rig.pool.snapshot().workers if r.id == "fake-0")
+            return row.restarts == 1 and row.state is WorkerState.STARTING and row.pid is not None
+
+        await until(loads)
+        rig.pool.restart("fake-0", "again")
         await until(lambda: all(r.state is WorkerState.READY for r in rig.pool.snapshot().workers))
         restarts = {r.id: r.restarts for r in rig.pool.snapshot().workers}
-        assert restarts == {"fake-0": 0, "fake-1": 0} | {row.id: 1}
+        assert restarts == {"fake-0": 2, "fake-1": 0}
 
 
 async def test_a_drained_worker_stays_away_until_it_is_restarted(tmp_path: Path) -> None:
