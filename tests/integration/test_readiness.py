@@ -106,9 +106,17 @@ async def test_health_tells_instances_and_uptime(client: httpx.AsyncClient) -> N
     assert health["uptime_s"] >= 0
 
 
-def test_free_room_of_a_real_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_free_room_of_a_real_disk(tmp_path: Path) -> None:
     room = free_mb(tmp_path)
     assert room is not None
     assert room > 0
     assert free_mb(tmp_path / "none") is None
-    assert "cannot be read" in caplog.text
+
+
+def test_a_disk_that_cannot_be_read_is_told_once(
+    disk: DiskWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for room in (100, None, None):
+        disk.look(room)
+    assert disk.free_mb is None
+    assert caplog.text.count("cannot be read any more") == 1

@@ -66,6 +66,8 @@ def test_a_reader_that_is_gone_is_no_fault() -> None:
 
 
 def test_a_process_without_standard_error_logs_nowhere() -> None:
-    stream = BackgroundStream(None)
-    stream.write("to nobody\n")
-    stream.close()
+    stream = BackgroundStream(None, max_lines=1)
+    for _ in range(3):
+        stream.write("to nobody\n")
+    stream.close(LIMIT_S)
+    assert "log writer" not in [thread.name for thread in threading.enumerate()]

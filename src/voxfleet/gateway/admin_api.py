@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
-from voxfleet.errors import NotFoundError, ParameterError, RequestError, VoxfleetError
+from voxfleet.errors import NotFoundError, ParameterError, VoxfleetError
 from voxfleet.gateway.api_schemas import (
     GatewaySettings,
     JsonObject,
@@ -28,8 +28,7 @@ from voxfleet.gateway.api_schemas import (
     system_object,
 )
 from voxfleet.gateway.http_errors import shown
-from voxfleet.gateway.upload_pace import MIN_UPLOAD_BYTES_PER_S, UPLOAD_WINDOW_S, UploadPace
-from voxfleet.gateway.uploads import body_chunks
+from voxfleet.gateway.json_orders import refuse_web_pages, small_body
 from voxfleet.observe.system_info import SystemInfo, SystemReader
 from voxfleet.pool_contract import GpuSnapshot
 
@@ -110,7 +109,7 @@ class AdminApi:
 
     async def scale(self, request: Request) -> JSONResponse:
         """Give a pool so many workers."""
-        order = _read_order(await _body(request))
+        order = _read_order(await small_body(request, _MAX_ORDER_BYTES, "send less"))
         pool = order.pool or self._only_pool()
         await self._service.fleet.scale(pool, order.instances)
         answer = {"status": "scaling", "pool": pool, "instances": order.instances}
@@ -172,32 +171,6 @@ class AdminApi:
                 param="pool",
             )
         return names[0]
-
-
-async def refuse_web_pages(request: Request) -> None:
-    """Keeps the page of another site from giving orders through its visitor's browser.
-
-    A page can send a form, plain text or nothing at all to any address without asking first. It
-    must ask before it sends JSON, and nobody here says yes. Nothing at all is welcome from those
-    who are no browser: a browser names the page in `Origin`.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json" or (not kind and "origin" not in request.headers):
-        return
-    raise RequestError(
-        f"the content type {shown(kind) or '(none)'!r} is not taken here, so that no web page can"
-        " give orders through a browser; send Content-Type: application/json"
-    )
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    pace = UploadPace(UPLOAD_WINDOW_S, MIN_UPLOAD_BYTES_PER_S)
-    async for chunk in body_chunks(request.receive, pace):
-        body += chunk
-        if len(body) > _MAX_ORDER_BYTES:
-            raise RequestError(f"the body has more than {_MAX_ORDER_BYTES} bytes; send less")
-    return bytes(body)
 
 
 def _read_order(body: bytes) -> ScaleOrder:

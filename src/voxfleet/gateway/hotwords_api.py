@@ -19,13 +19,11 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from voxfleet.errors import OverloadError, RequestError
-from voxfleet.gateway.admin_api import refuse_web_pages
+from voxfleet.errors import OverloadError
 from voxfleet.gateway.hotword_lists import HotwordShelf
 from voxfleet.gateway.hotword_names import MAX_BODY_BYTES, checked_name, read_words
+from voxfleet.gateway.json_orders import refuse_web_pages, small_body
 from voxfleet.gateway.preconditions import Precondition, read_precondition, tag_of
-from voxfleet.gateway.upload_pace import MIN_UPLOAD_BYTES_PER_S, UPLOAD_WINDOW_S, UploadPace
-from voxfleet.gateway.uploads import body_chunks
 from voxfleet.transcribe.hotword_check import HotwordCheck
 
 if TYPE_CHECKING:
@@ -128,7 +126,7 @@ class HotwordsApi:
     async def put(self, name: str, request: Request) -> JSONResponse:
         """Make a list, or a new version of it; tells which words no model can listen for."""
         name = checked_name(name)
-        words = read_words(await _body(request))
+        words = read_words(await small_body(request, MAX_BODY_BYTES, "send fewer words"))
         found, is_new = await self._in_thread(
             partial(self._lists.put, name, words, _precondition(request))
         )
@@ -179,16 +177,6 @@ def _check_object(check: HotwordCheck) -> JsonObject:
 def _precondition(request: Request) -> Precondition:
     headers = request.headers
     return read_precondition(headers.getlist("if-match"), headers.getlist("if-none-match"))
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    pace = UploadPace(UPLOAD_WINDOW_S, MIN_UPLOAD_BYTES_PER_S)
-    async for chunk in body_chunks(request.receive, pace):
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise RequestError(f"the body has more than {MAX_BODY_BYTES} bytes; send fewer words")
-    return bytes(body)
 
 
 def _words_body() -> JsonObject:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from pathlib import Path
+
+from voxfleet.observe.system_info import read_disk
 
 _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 5.0
-_BYTES_PER_MB = 1_000_000
 
 
 class DiskWatch:
@@ -26,14 +26,16 @@ class DiskWatch:
     async def follow(self) -> None:
         """For ever: looks again every few seconds. A disk that hangs only stops this task."""
         while True:
-            self.free_mb = await asyncio.to_thread(free_mb, self._folder)
+            self.look(await asyncio.to_thread(free_mb, self._folder))
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    def look(self, free_mb: int | None) -> None:
+        if free_mb is None and self.free_mb is not None:
+            _log.warning("the disk of %s cannot be read any more", self._folder)
+        self.free_mb = free_mb
 
 
 def free_mb(folder: Path) -> int | None:
     """What a user without privileges may still write there, in MB (10^6 bytes); blocks."""
-    try:
-        return shutil.disk_usage(folder).free // _BYTES_PER_MB
-    except OSError as fault:
-        _log.warning("the disk of %s cannot be read: %s", folder, fault.strerror)
-        return None
+    disk = read_disk(folder)
+    return disk.free_mb if disk else None
