@@ -11,7 +11,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint fix bench bench-server bench-long bench-fleet bench-soak bench-paraformer \
-	bench-paraformer-gpu docs clean test-faults test-parity test-outsiders bench-edge
+	bench-paraformer-gpu docs clean test-faults test-parity test-outsiders bench-edge bench-storm
 
 help: ## list the chores
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ bench-soak: $(VENV)/.test ## load a server with everything for half an hour and 
 
 bench-edge: $(VENV)/.test ## measure small requests, with a key and without, beside another tree (needs wrk)
 	@PYTHONPATH=. exec $(BIN)/python bench/edge_cost.py $(ARGS)
+
+bench-storm: $(VENV)/.test ## measure /health while a crowd is refused and asks again at once (needs wrk)
+	@PYTHONPATH=. exec $(BIN)/python bench/health_in_storm.py $(ARGS)
 
 bench-paraformer: $(PARITY)/.installed ## measure Paraformer beside FunASR, same weights and recordings
 	@PYTHONPATH=. exec $(PARITY)/bin/python bench/paraformer_speed.py $(ARGS)

@@ -23,6 +23,8 @@ from tests.integration.server_process import COMMAND
 
 #: for a server on a busy machine to start, to be whole again, or to end
 LIMIT_S = 60.0
+#: a worker that died several times in a row is told of for a minute, if it is given no batch
+TOLD_OF_S = 60.0
 LOOK_S = 0.01
 DEADLINE_S = 60.0
 WORKER_MODULE, MEDIA_MODULE = "voxfleet.worker", "voxfleet.media.media_process"
@@ -164,7 +166,8 @@ class FaultFleet:
 
     def check_whole(self) -> None:
         """Everything is as it was at the start; to be asked when no request is in work."""
-        until(self.all_serve, "every worker ready and the server healthy")
+        limit_s = LIMIT_S + TOLD_OF_S
+        until(self.all_serve, "every worker ready and the server healthy", limit_s)
         until(self._at_rest, "nothing in work")
         until(lambda: self.files() == [], "no file of a request is left")
         assert self.process.poll() is None

@@ -53,6 +53,16 @@ async def test_avoided_workers_come_last_but_come() -> None:
     assert (await line.wait(frozenset({"w-0"}))).worker_id == "w-0"
 
 
+async def test_workers_take_turns_where_little_is_asked() -> None:
+    line = line_of(slots(3))
+    seen = []
+    for _ in range(6):
+        room = await line.wait(NOBODY)
+        seen.append(room.worker_id)
+        line.release(room)
+    assert seen == ["w-0", "w-1", "w-2"] * 2
+
+
 async def test_releasing_twice_frees_nobody_elses_room() -> None:
     line = line_of(slots(1))
     room = await line.wait(NOBODY)

@@ -18,9 +18,17 @@ def choose(
     avoid: frozenset[str],
     burden: Callable[[WorkerSlot], float] = lambda _: 0.0,
 ) -> WorkerSlot | None:
-    """A free worker, one outside `avoid` where there is a choice; then the least burdened."""
+    """A free worker, one outside `avoid` where there is a choice; then the least burdened.
+
+    Of equals, whose turn is longest ago: where little is asked, the first would do all of it, and
+    nobody would know of the others whether they still can.
+    """
     free = [slot for slot in slots if slot.free]
-    return min(free, key=lambda slot: (slot.id in avoid, burden(slot)), default=None)
+
+    def order(slot: WorkerSlot) -> tuple[bool, float, int]:
+        return slot.id in avoid, burden(slot), slot.last_promise
+
+    return min(free, key=order, default=None)
 
 
 class RoomLine:
@@ -36,6 +44,7 @@ class RoomLine:
         self._promise = promise
         self._burden = burden
         self._waiters: deque[_Waiter] = deque()
+        self._promises = 0
 
     async def wait(self, avoid: frozenset[str]) -> Room:
         waiter: asyncio.Future[Room] = asyncio.get_running_loop().create_future()
@@ -65,6 +74,8 @@ class RoomLine:
                 return
             self._waiters.popleft()
             if slot is not None:
+                self._promises += 1
+                slot.last_promise = self._promises
                 waiter.set_result(self._promise(slot))
 
     def refuse(self, reason: str) -> None:

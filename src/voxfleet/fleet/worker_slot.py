@@ -95,6 +95,8 @@ class WorkerSlot:
         self.pid: int | None = None
         self.reason = ""
         self.room: Room | None = None
+        #: which of the pool's promises was the last to it; 0 before the first
+        self.last_promise = 0
         self.batch: Batch | None = None
         #: how much it would have taken when it was given that batch
         self.offered_s = 0.0

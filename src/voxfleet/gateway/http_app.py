@@ -34,6 +34,7 @@ from voxfleet.gateway.http_errors import (
 from voxfleet.gateway.metrics_api import MetricsApi
 from voxfleet.gateway.openai_api import OpenAiApi
 from voxfleet.gateway.openapi_document import describe
+from voxfleet.gateway.paced_starts import PacedStarts
 from voxfleet.gateway.pages_of_others import PagesOfOthers
 from voxfleet.gateway.probes import Probes
 from voxfleet.gateway.readiness import Readiness
@@ -91,6 +92,9 @@ def create_app(
     _answer_errors(app)
     describe(app)
     _surround(app, settings, parts, metrics)
+    app.add_middleware(PacedStarts, at_once=probes.by_path)
+    if settings.root_path:
+        app.add_middleware(RootPath, root_path=settings.root_path)
     return app
 
 
@@ -106,8 +110,6 @@ def _surround(
     app.add_middleware(RequestMeter, metrics=metrics, tracer=parts.tracer)
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestId)
-    if settings.root_path:
-        app.add_middleware(RootPath, root_path=settings.root_path)
 
 
 def _shorten(

@@ -23,6 +23,9 @@ from voxfleet.gateway.http_settings import HttpSettings, SignalHooks
 
 #: connections the kernel keeps for us while the loop is busy
 _BACKLOG = 2048
+#: libuv accepts one connection of a socket in a turn of the loop, which would leave a probe behind
+#: all the clients who connect again at the same time
+_DOORS = 8
 #: the last line, behind the places of the service: above it every request is answered 503
 #: before the app sees it
 MAX_CONNECTIONS = 4096
@@ -146,7 +149,8 @@ class HttpServer:
         self._server = _Server(config, hooks or SignalHooks(), settings.drain_delay_s)
 
     async def serve(self) -> None:
-        await self._server.serve(sockets=[self._listener])
+        doors = [self._listener, *(self._listener.dup() for _ in range(_DOORS - 1))]
+        await self._server.serve(sockets=doors)
         # uvicorn cancels what has not ended in time, and does not wait for its last words
         if left := set(self._server.server_state.tasks):
             await asyncio.wait(left, timeout=_LAST_WORDS_S)

@@ -150,7 +150,7 @@ class CrashAnswer:
             if started:
                 logger.warning("an answer was cut off, as the server stops")
                 return
-            await error_response(_stopping())(scope, receive, send)
+            await error_response(server_stops())(scope, receive, send)
         except Exception:
             request_id = scope["state"]["request_id"]
             where = f"{shown(scope['method'])} {shown(scope['path'])}"
@@ -160,5 +160,6 @@ class CrashAnswer:
             await error_response(internal_error(request_id))(scope, receive, send)
 
 
-def _stopping() -> NotReadyError:
+def server_stops() -> NotReadyError:
+    """For a request that nobody will answer any more; it may be sent again."""
     return NotReadyError("the server is stopping; send the request again", retry_after_s=_RESTART_S)
