@@ -11,7 +11,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint fix bench bench-server bench-long bench-fleet bench-soak bench-paraformer \
-	bench-paraformer-gpu docs clean test-faults test-parity test-outsiders bench-edge bench-storm
+	bench-paraformer-gpu docs clean test-system test-faults test-parity test-outsiders bench-edge bench-storm bench-realtime
 
 help: ## list the chores
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
@@ -23,7 +23,10 @@ run: $(VENV)/.base ## install what serving needs and serve on http://127.0.0.1:7
 	@exec $(BIN)/voxfleet serve $(ARGS)
 
 test: $(VENV)/.test ## run the tests
-	@exec $(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/parity --ignore=tests/outsiders $(ARGS)
+	@exec $(BIN)/python -m pytest --ignore=tests/system --ignore=tests/faults --ignore=tests/parity --ignore=tests/outsiders $(ARGS)
+
+test-system: $(VENV)/.test ## run whole servers and commands, as their users do
+	@exec $(BIN)/python -m pytest tests/system $(ARGS)
 
 test-faults: $(VENV)/.test ## kill, stop, starve and confuse real processes, and count the answers
 	@exec $(BIN)/python -m pytest tests/faults $(ARGS)
@@ -59,6 +62,9 @@ bench-soak: $(VENV)/.test ## load a server with everything for half an hour and 
 
 bench-edge: $(VENV)/.test ## measure small requests, with a key and without, beside another tree (needs wrk)
 	@PYTHONPATH=. exec $(BIN)/python bench/edge_cost.py $(ARGS)
+
+bench-realtime: $(VENV)/.test ## measure realtime sessions: ends, final texts, first words, memory of idle ones
+	@PYTHONPATH=. exec $(BIN)/python bench/realtime.py $(ARGS)
 
 bench-storm: $(VENV)/.test ## measure /health while a crowd is refused and asks again at once (needs wrk)
 	@PYTHONPATH=. exec $(BIN)/python bench/health_in_storm.py $(ARGS)
@@ -131,7 +137,7 @@ $(OUTSIDERS)/.installed: $(PINS)
 # the older major version of OpenAI's client, which the pins know nothing of
 $(OPENAI1)/.installed: $(PINS)
 	@sh scripts/make_venv.sh $(PYTHON) $(OPENAI1)
-	@grep -v '^openai==' constraints.txt > $(OPENAI1)/constraints.txt
+	@grep -v -e '^openai==' -e '^websockets==' constraints.txt > $(OPENAI1)/constraints.txt
 	@$(OPENAI1)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--constraint $(OPENAI1)/constraints.txt openai==1.109.1
+		--constraint $(OPENAI1)/constraints.txt 'openai[realtime]==1.109.1'
 	@touch $@

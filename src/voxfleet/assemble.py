@@ -31,6 +31,7 @@ from voxfleet.fleet.simulated_gpus import SimulatedProbe
 from voxfleet.fleet.supervisor import FleetSupervisor
 from voxfleet.fleet.text_pool import TextPool
 from voxfleet.fleet.worker_spec import WorkerSpec
+from voxfleet.gateway.client_secrets import ClientSecrets
 from voxfleet.gateway.exposure import exposure_warning
 from voxfleet.gateway.hotword_lists import HotwordShelf
 from voxfleet.gateway.http_app import GatewayParts, create_app
@@ -38,6 +39,8 @@ from voxfleet.gateway.http_server import HttpServer, bind
 from voxfleet.gateway.http_settings import SignalHooks
 from voxfleet.gateway.readiness import Readiness
 from voxfleet.gateway.tls_files import TlsFiles
+from voxfleet.media.live_host import LiveHost
+from voxfleet.media.live_settings import LiveHostSettings
 from voxfleet.media.media_pool import MediaPool
 from voxfleet.observe.background_stream import BackgroundStream
 from voxfleet.observe.data_dir import DataDir, open_data_dir, open_scratch_dir
@@ -47,11 +50,10 @@ from voxfleet.observe.heap import collect_rarely, keep_freed_memory
 from voxfleet.observe.logs import configure_logging
 from voxfleet.observe.metrics import Metrics
 from voxfleet.observe.request_watch import RequestWatch
+from voxfleet.observe.session_watch import SessionWatch
 from voxfleet.observe.stages import UNOBSERVED, Stages
 from voxfleet.observe.traces import open_traces
 from voxfleet.part_settings import (
-    BUNDLED_MODEL,
-    default_model,
     gateway_settings,
     http_settings,
     local_pool_settings,
@@ -59,11 +61,16 @@ from voxfleet.part_settings import (
     pool_orders,
     queue_limits,
     reread,
+    session_limits,
     text_engine_options,
     text_hung_after_s,
+    told_of_found_model,
 )
 from voxfleet.server_life import Reloads, live
 from voxfleet.transcribe.model_host import ServedModels
+from voxfleet.transcribe.served_model import ModelList
+from voxfleet.transcribe.session_desk import SessionDesk
+from voxfleet.transcribe.text_stage import TextStage
 from voxfleet.transcribe.transcription_service import TranscriptionService
 
 if TYPE_CHECKING:
@@ -74,6 +81,8 @@ _log = logging.getLogger(__name__)
 
 #: what is left of traces may take so long at the end
 _TRACES_LIMIT_S = 3.0
+#: who speaks when the server stops is told what was said, for so long at most
+_LAST_WORDS_S = 5.0
 
 ReadSettings = Callable[[], Settings]
 
@@ -101,27 +110,18 @@ def _run_server(settings: Settings, announce: Callable[[str], None], read: ReadS
         closing(open_database(folder.root)) as database,
     ):
         # the port before the model: a busy port is known at once, a model takes its time
-        listener = bind(settings.server.host, settings.server.port)
+        host, side_port = settings.server.host, settings.realtime.funasr_port
+        listener = bind(host, settings.server.port)
+        side_door = None if side_port is None else bind(host, side_port)
         # asyncio's loop written in C: sockets and callbacks cost much less
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            ground = _Ground(folder, database, listener, tls)
+            ground = _Ground(folder, database, listener, tls, side_door)
             runner.run(_serve(settings, ground, announce, read))
 
 
 def _tls_files(settings: Settings) -> TlsFiles | None:
     certificate, key = settings.server.tls_cert, settings.server.tls_key
     return TlsFiles(certificate, key) if certificate and key else None
-
-
-def _told_of_found_model(settings: Settings, fault: StartError) -> StartError:
-    """Nobody named the model that cannot be started: say where it came from."""
-    model = default_model(settings)
-    if settings.model or settings.pool or model == BUNDLED_MODEL:
-        return fault
-    return StartError(
-        f"{fault.message}; {model} was found on this machine, as no model was named: repair or"
-        f" remove it, or name another one (--model {BUNDLED_MODEL} is the bundled English)"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ class _Ground:
     database: Database
     listener: socket.socket
     tls: TlsFiles | None
+    side_door: socket.socket | None = None
 
 
 async def _serve(
@@ -145,7 +146,8 @@ async def _serve(
     # where they cannot be sent, nothing is started
     tracer = open_traces(traces.endpoint, traces.sample_ratio, version("voxfleet"))
     metrics = Metrics()
-    service = _make_service(settings, folder, read, Stages(metrics))
+    watch = SessionWatch(metrics, settings.log.transcripts)
+    service = _make_service(settings, folder, read, Stages(metrics), watch)
     disk = DiskWatch(folder.root)
     readiness = Readiness(service, disk, settings.server.min_free_disk_mb)
     keys = KeyRing(KeyStore(ground.database))
@@ -154,12 +156,16 @@ async def _serve(
     app = create_app(
         service,
         gateway_settings(settings, folder.root, folder.uploads),
-        GatewayParts(readiness, keys, lists, warnings, metrics, tracer),
+        GatewayParts(readiness, keys, lists, warnings, metrics, tracer, ClientSecrets(keys.by_id)),
     )
     reloads = Reloads(service)
-    hooks = SignalHooks(on_stop=readiness.drain, on_hangup=reloads.begin)
+    hooks = SignalHooks(
+        on_stop=readiness.drain,
+        on_hangup=reloads.begin,
+        before_close=partial(service.end_sessions, _LAST_WORDS_S),
+    )
     http = http_settings(settings, tls.context if tls else None)
-    server = HttpServer(app, ground.listener, http, hooks)
+    server = HttpServer(app, ground.listener, http, hooks, ground.side_door)
     watches = [watch for watch in (disk, keys, reloads, tls) if watch]
 
     def on_ready() -> None:
@@ -173,7 +179,7 @@ async def _serve(
     try:
         await live(server, service, watches, on_ready)
     except StartError as fault:
-        raise _told_of_found_model(settings, fault) from None
+        raise told_of_found_model(settings, fault) from None
     finally:
         if tracer:
             await asyncio.to_thread(tracer.shutdown, _TRACES_LIMIT_S)
@@ -195,7 +201,7 @@ async def open_service(settings: Settings) -> AsyncIterator[tuple[TranscriptionS
         try:
             await service.start()
         except StartError as fault:
-            raise _told_of_found_model(settings, fault) from None
+            raise told_of_found_model(settings, fault) from None
         try:
             yield service, folder.uploads
         finally:
@@ -207,8 +213,10 @@ def _make_service(
     folder: DataDir,
     read: ReadSettings | None,
     stages: Stages = UNOBSERVED,
+    watch: SessionWatch | None = None,
 ) -> TranscriptionService:
-    """`read` None makes a service whose workers nobody operates."""
+    """`read` None: nobody operates the workers. `watch` None: nobody speaks."""
+    texts = _make_text_pool(settings, folder)
     machine = MachineReader(_make_probe(settings), settings.fleet.reserve_mb)
     try:
         roster = Roster(pool_orders(settings), machine, _pool_maker(settings, folder))
@@ -236,10 +244,27 @@ def _make_service(
         media,
         served.models,
         queue_limits(settings),
-        _make_text_pool(settings, folder),
+        texts,
         supervisor,
         RequestWatch(stages, settings.log.transcripts),
+        _make_sessions(settings, folder, served.models, texts, watch) if watch else None,
     )
+
+
+def _make_sessions(
+    settings: Settings,
+    folder: DataDir,
+    models: ModelList,
+    texts: TextPool | None,
+    watch: SessionWatch,
+) -> SessionDesk:
+    host = LiveHost(
+        LiveHostSettings(settings.audio.fsmn_dir),
+        socket_path=folder.run / "live",
+        spool_dir=folder.spool / "live",
+        log_path=folder.logs / "live.log",
+    )
+    return SessionDesk(models, host, TextStage(texts), session_limits(settings), watch)
 
 
 def _make_probe(settings: Settings) -> DeviceProbe:

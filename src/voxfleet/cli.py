@@ -151,6 +151,39 @@ def transcribe(
     raise typer.Exit(1 if failed else 0)
 
 
+@app.command()
+def listen(
+    sound: Annotated[
+        str, typer.Argument(help="A file, or - for what a microphone's program writes.")
+    ] = "-",
+    url: Annotated[str, typer.Option(help="A running server.")] = "http://127.0.0.1:7860",
+    key: Annotated[
+        str | None,
+        typer.Option(help="A key of the server.", envvar=["VOXFLEET_API_KEY", "OPENAI_API_KEY"]),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="One of the server's models.")] = None,
+    language: Annotated[str | None, typer.Option(help="Spoken language, such as en or zh.")] = None,
+    hotwords: Annotated[
+        str | None, typer.Option(help="Words to expect, separated by commas or spaces.")
+    ] = None,
+    vad: Annotated[VadMode | None, typer.Option(help="How speech is found.")] = None,
+    rate: Annotated[int, typer.Option(help="Samples a second of raw sound on a pipe.")] = 16_000,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Play a file as fast as the server hears it.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the server's events, one a line.")
+    ] = False,
+) -> None:
+    """Show the words of a file or a microphone as they are spoken; needs a running server."""
+    from voxfleet.cli_listen import Wishes, run_listen
+    from voxfleet.cli_listen_server import Server
+
+    server = Server(url, key, model)
+    wishes = Wishes(sound, server, language, hotwords, vad, rate, fast, as_json)
+    raise typer.Exit(run_listen(wishes))
+
+
 @config_app.command("show")
 def config_show(config: ConfigFlag = None) -> None:
     """Print every setting, its value, and where it came from, as TOML."""

@@ -20,10 +20,10 @@ from voxfleet.config_pool import (
     FleetSection,
     PoolSection,
     Precision,
-    RealtimeSection,
     Section,
     with_names,
 )
+from voxfleet.config_realtime import RealtimeSection
 from voxfleet.config_server import HomePath, LogSection, ServerSection, TracesSection
 from voxfleet.core import VadMode
 

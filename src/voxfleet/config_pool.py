@@ -249,9 +249,3 @@ class FleetSection(Section):
         gt=0,
         description="A worker that was given up is tried again after so long.",
     )
-
-
-class RealtimeSection(Section):
-    latency_goal_s: float = Field(
-        default=0.5, gt=0, description="Time in which live speech should be answered."
-    )

@@ -25,8 +25,9 @@ ENV_PREFIX = "VOXFLEET_"
 ENV_DELIMITER = "__"
 #: how the environment is called as the origin of a setting
 ENVIRONMENT = "environment"
-#: variables with our prefix that are no settings: the file to read, and the recordings for tests
-_NOT_SETTINGS = frozenset({"VOXFLEET_CONFIG", "VOXFLEET_SPEECH_DIR"})
+#: variables with our prefix that are no settings: the file to read, the recordings for tests of
+#: this project, and the key that `voxfleet listen` sends
+_NOT_SETTINGS = frozenset({"VOXFLEET_CONFIG", "VOXFLEET_SPEECH_DIR", "VOXFLEET_API_KEY"})
 #: Kubernetes puts these into every pod that runs beside a Service called "voxfleet"
 _KUBERNETES_LINK = re.compile(
     r"VOXFLEET_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_\w+)=.*|VOXFLEET_PORT=\w+://.*"

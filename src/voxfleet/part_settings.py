@@ -32,6 +32,7 @@ from voxfleet.gateway.http_settings import HttpSettings
 from voxfleet.media.media_settings import MediaSettings
 from voxfleet.models.local_models import find_paraformer_large
 from voxfleet.transcribe.front_desk import QueueLimits
+from voxfleet.transcribe.session_desk import SessionLimits
 
 #: what `model = ""` means where no Paraformer-large is found
 BUNDLED_MODEL = "pocketsphinx"
@@ -46,6 +47,17 @@ _RELOADED = frozenset({*SHORT_WAY, "pool", "fake", "autoscale"})
 def default_model(settings: Settings) -> str:
     """The name of the first model, or the full path of its checkpoint's folder."""
     return pool_orders(settings)[0].model
+
+
+def told_of_found_model(settings: Settings, fault: StartError) -> StartError:
+    """Nobody named the model that cannot be started: say where it came from."""
+    model = default_model(settings)
+    if settings.model or settings.pool or model == BUNDLED_MODEL:
+        return fault
+    return StartError(
+        f"{fault.message}; {model} was found on this machine, as no model was named: repair or"
+        f" remove it, or name another one (--model {BUNDLED_MODEL} is the bundled English)"
+    )
 
 
 def pool_orders(settings: Settings) -> tuple[PoolOrder, ...]:
@@ -180,6 +192,18 @@ def media_settings(settings: Settings) -> MediaSettings:
     )
 
 
+def session_limits(settings: Settings) -> SessionLimits:
+    wanted = settings.realtime
+    return SessionLimits(
+        wanted.max_sessions,
+        wanted.max_session_s,
+        wanted.idle_timeout_s,
+        wanted.max_ahead_s,
+        wanted.window_s,
+        wanted.reread_share,
+    )
+
+
 def queue_limits(settings: Settings) -> QueueLimits:
     queue = settings.queue
     return QueueLimits(queue.max_waiting, queue.max_wait_s, queue.max_requests)
@@ -197,6 +221,11 @@ def gateway_settings(settings: Settings, data_dir: Path, upload_dir: Path) -> Ga
         root_path=settings.server.root_path,
         cors_origins=settings.server.cors_origins,
         docs=settings.server.docs,
+        max_sessions=settings.realtime.max_sessions,
+        max_session_s=settings.realtime.max_session_s,
+        idle_timeout_s=settings.realtime.idle_timeout_s,
+        secret_lifetime_s=settings.realtime.secret_lifetime_s,
+        itn=settings.itn.enabled,
     )
 
 

@@ -28,6 +28,8 @@ TOLD_OF_S = 60.0
 LOOK_S = 0.01
 DEADLINE_S = 60.0
 WORKER_MODULE, MEDIA_MODULE = "voxfleet.worker", "voxfleet.media.media_process"
+#: there is one once somebody has spoken
+LIVE_MODULE = "voxfleet.media.live_process"
 FAULT_SETTINGS = {
     "VOXFLEET_AUDIO__VAD": "off",
     "VOXFLEET_MEDIA__PROCESSES": "2",
@@ -128,9 +130,9 @@ class FaultFleet:
         """What requests keep on the disk."""
         return [
             path
-            for scratch in ("spool", "uploads")
+            for scratch in ("spool", "spool/live", "uploads")
             for path in (self.data_dir / scratch).glob("*")
-            if path.suffix != ".turn"
+            if path.suffix != ".turn" and path.name != "live"
         ]
 
     def said(self) -> str:
@@ -173,7 +175,7 @@ class FaultFleet:
         assert self.process.poll() is None
         self._check_processes()
         sockets = {path.name for path in (self.data_dir / "run").iterdir()}
-        assert sockets == {"media", "workers-0"}
+        assert sockets - {"live"} == {"media", "workers-0"}
         assert shared_memory() == []
 
     def all_serve(self) -> bool:
@@ -187,10 +189,12 @@ class FaultFleet:
         return nobody and not any(row.in_flight for row in self.rows())
 
     def _check_processes(self) -> None:
-        """Those of the rows, those that decode, and nobody else."""
+        """Those of the rows, those that decode, one that hears at most, and nobody else."""
         rows = {row.pid for row in self.rows()}
         media = {child.pid for child in self.children(MEDIA_MODULE)}
-        assert {child.pid for child in self.children()} == rows | media
+        live = {child.pid for child in self.children(LIVE_MODULE)}
+        assert len(live) <= 1
+        assert {child.pid for child in self.children()} == rows | media | live
         assert not rows & media
         states = {child.status() for child in self.children()}
         assert not states & {psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED}

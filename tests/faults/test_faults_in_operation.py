@@ -15,10 +15,10 @@ import pytest
 
 from tests.faults.test_worker_faults import SOUND, TEXT
 from tests.integration.media_rig import until
-from tests.integration.operated_rig import crowd, eventually, operated
 from tests.integration.server_process import COMMAND
-from tests.integration.test_serve import ask, sound
 from tests.integration.worker_rig import LIMIT_S, PoolRig, local_pool, recognise, spool, texts
+from tests.system.operated_rig import crowd, eventually, operated
+from tests.system.test_serve import ask, sound
 from voxfleet.core import Batch
 from voxfleet.engines.fake_options import FakeOptions
 from voxfleet.errors import NotReadyError

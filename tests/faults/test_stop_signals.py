@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.integration.server_process import COMMAND, STOP_LIMIT_S, ServerProcess, serving
-from tests.integration.test_serve import FAKE, ask, sound
+from tests.system.test_serve import FAKE, ask, sound
 
 SCRATCH = ("run", "spool", "uploads")
 

@@ -13,12 +13,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from tests.integration.standin_session import StandInSessions
 from voxfleet.core import (
     EngineInfo,
     RequestProgress,
@@ -37,6 +38,7 @@ from voxfleet.pool_contract import (
     WorkerState,
 )
 from voxfleet.transcribe.hotword_check import HotwordCheck
+from voxfleet.transcribe.session_contract import RealtimeSession, SessionOptions
 from voxfleet.transcribe.transcribe_request import TranscribeRequest
 from voxfleet.transcribe.transcript_stream import TextDelta
 
@@ -149,6 +151,7 @@ class StandInService:
         self.holding = asyncio.Event()
         self.released = asyncio.Event()
         self.cancelled = threading.Event()
+        self.sessions = StandInSessions()
         self.max_places = 100
         self.places = 0
 
@@ -172,6 +175,9 @@ class StandInService:
 
     def text_pool(self) -> PoolSnapshot | None:
         return self.texts
+
+    def open_session(self, options: SessionOptions) -> AbstractAsyncContextManager[RealtimeSession]:
+        return self.sessions.open_session(options)
 
     def queue(self) -> QueueSnapshot:
         return QueueSnapshot(waiting=2, waiting_s=3.5, requests=1)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.standin_service import FILE, SOUND, TRANSCRIBE, StandInService, fault_of
 from voxfleet.errors import OverloadError
-from voxfleet.gateway.uploads import _SpoolFile
+from voxfleet.gateway.spool_file import SpoolFile
 
 
 async def test_the_upload_is_for_its_owner_only(
@@ -27,7 +27,7 @@ async def test_the_upload_is_for_its_owner_only(
         modes.append(mode)
         return opened(path, flags, mode)
 
-    monkeypatch.setattr("voxfleet.gateway.uploads.os.open", noting)
+    monkeypatch.setattr("voxfleet.gateway.spool_file.os.open", noting)
     assert (await client.post(TRANSCRIBE, files=FILE)).status_code == 200
     assert set(modes) == {0o600}
 
@@ -70,7 +70,7 @@ async def test_too_large_while_it_arrives_with_no_length_said(client: httpx.Asyn
 async def test_a_full_queue_refuses_before_anything_is_read(
     client: httpx.AsyncClient, service: StandInService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voxfleet.gateway.uploads.os.open", pytest.fail)
+    monkeypatch.setattr("voxfleet.gateway.spool_file.os.open", pytest.fail)
     service.refusal = OverloadError("the queue is full", retry_after_s=7.5)
     response = await client.post(TRANSCRIBE, files=FILE)
     assert fault_of(response)[:2] == (503, "overloaded")
@@ -115,7 +115,7 @@ async def test_what_may_take_long_is_done_in_threads_only(
     monkeypatch.setattr(os, "writev", noted(os.writev))
     monkeypatch.setattr(Path, "mkdir", noted(Path.mkdir))
     if not small:
-        monkeypatch.setattr("voxfleet.gateway.uploads._SMALL_BYTES", 0)
+        monkeypatch.setattr("voxfleet.gateway.spool_file._SMALL_BYTES", 0)
         monkeypatch.setattr(os, "close", noted(os.close))
         monkeypatch.setattr(Path, "unlink", noted(Path.unlink))
     response = await client.post(TRANSCRIBE, files=FILE)
@@ -127,7 +127,7 @@ async def test_what_may_take_long_is_done_in_threads_only(
 
 def test_a_write_that_comes_after_the_end_makes_no_file(tmp_path: Path) -> None:
     # as when the task was cancelled before its thread began
-    late = _SpoolFile(tmp_path / "uploads" / "x.upload")
+    late = SpoolFile(tmp_path / "uploads" / "x.upload")
     late.discard()
     late.write([memoryview(b"sound")])
     assert list(tmp_path.iterdir()) == []
@@ -139,7 +139,7 @@ async def test_a_full_disk_is_an_overload(
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "no space left")
 
-    monkeypatch.setattr("voxfleet.gateway.uploads.os.writev", full)
+    monkeypatch.setattr("voxfleet.gateway.spool_file.os.writev", full)
     response = await client.post(TRANSCRIBE, files=FILE)
     assert fault_of(response)[:2] == (503, "overloaded")
     assert "disk" in response.json()["error"]["message"]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.outsiders.outsider_rig import REPOSITORY, StrangersServer, strangers_server
 
-#: the README's first line is run, with its answer, by tests/integration/test_readme.py
+#: the README's first line is run, with its answer, by tests/system/test_readme.py
 DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/http-api.md")
 PRINTED_ADDRESS = "http://127.0.0.1:7860"
 _SHELL_BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -15,7 +15,7 @@ from tests.unit.access_rig import (
     never,
     scope_of,
 )
-from voxfleet.gateway.access import Access, client_of
+from voxfleet.gateway.access import client_of
 
 ROUTES = {
     "public": ("GET", "/health"),
@@ -142,31 +142,6 @@ async def test_the_root_path_changes_nothing() -> None:
     assert (await ask(access, "GET", "/speechless", **under)).status == 401
     denied = await ask(access, "GET", "/speech/v1/system", bearer("desk"), **under)
     assert denied.status == 403
-
-
-async def websocket(access: Access, *headers: tuple[str, str]) -> list[Message]:
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    scope = scope_of("", "/v1/realtime", headers, type="websocket")
-    del scope["method"]
-    await access(scope, receive, send)
-    return sent
-
-
-async def test_a_websocket_needs_a_key_before_it_is_accepted() -> None:
-    refused = {"type": "websocket.close", "code": 1008}
-    assert await websocket(guarded()) == [refused | {"reason": "invalid_api_key"}]
-    assert await websocket(guarded(), bearer("jobs")) == [refused | {"reason": "missing_scope"}]
-    app = App()
-    await websocket(guarded(app), bearer("desk"))
-    await websocket(guarded(app, FixedKeys({}, any_ever=False)))
-    assert app.clients == ["key:d1", "10.0.0.7"]
 
 
 async def test_the_lifespan_goes_through() -> None:

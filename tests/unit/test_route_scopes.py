@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxfleet.gateway.route_scopes import Need, need_of
+from voxfleet.gateway.route_scopes import WEBSOCKET, Need, need_of
 from voxfleet.store.access_key import Scope
 
 PUBLIC = Need(None)
@@ -15,6 +15,7 @@ ORDER = Need(Scope.ADMIN, order=True)
 JOBS = Need(Scope.JOBS)
 TRANSCRIBE = Need(Scope.TRANSCRIBE)
 WORK = Need(Scope.TRANSCRIBE, work=True)
+LIVE = Need(Scope.TRANSCRIBE, order=True, work=True)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,13 @@ WORK = Need(Scope.TRANSCRIBE, work=True)
         ("GET", "/v1/requests/1", TRANSCRIBE),
         ("GET", "/v1/realtime", TRANSCRIBE),
         ("GET", "/funasr", TRANSCRIBE),
+        ("POST", "/v1/realtime/client_secrets", TRANSCRIBE),
+        (WEBSOCKET, "/v1/realtime", LIVE),
+        (WEBSOCKET, "/v1/realtime\n", LIVE),
+        (WEBSOCKET, "/funasr", LIVE),
+        (WEBSOCKET, "/", LIVE),
+        (WEBSOCKET, "/v1/hotwords", Need(Scope.TRANSCRIBE, order=True)),
+        (WEBSOCKET, "/v1/instances", ORDER),
     ],
 )
 def test_the_table(method: str, path: str, need: Need) -> None:

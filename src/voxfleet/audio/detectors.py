@@ -54,6 +54,18 @@ def make_detector(mode: VadMode, fsmn_dir: Path | None, max_segment_s: float) ->
     return _fsmn(fsmn_dir, max_segment_s)
 
 
+def make_live_detector(mode: VadMode, fsmn_dir: Path | None, threshold: float) -> SpeechDetector:
+    """A fresh detector for sound that is being spoken, pushed a few milliseconds at a time.
+
+    AUTO means Silero even with `fsmn_dir` set: FSMN hears an end late.
+    """
+    if mode not in (VadMode.AUTO, VadMode.SILERO):
+        return make_detector(mode, fsmn_dir, _FSMN_LONGEST_S)
+    from voxfleet.audio.vad_silero import SileroDetector, silero_weights
+
+    return SileroDetector(silero_weights(), threshold, block_chunks=1)
+
+
 def _fsmn(fsmn_dir: Path | None, max_segment_s: float) -> SpeechDetector:
     from voxfleet.audio.vad_fsmn import FsmnDetector, load_fsmn
 

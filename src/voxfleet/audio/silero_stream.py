@@ -1,7 +1,8 @@
 """Silero's network over a stream of sound: one probability of speech per chunk of 32 ms.
 
 All but the recurrent cell is computed for a block of chunks at once. Blocks lie at fixed places of
-the stream and have one size, so that slicing changes no bit. Knows no file and no speech.
+the stream and have one size, so that slicing changes no bit; a block of digital silence is not
+computed again. Knows no file and no speech.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from voxfleet.audio.silero_weights import (
 
 CHUNK_SAMPLES = 512
 CONTEXT_SAMPLES = 64
-#: chunks of a block: matrices work better on more, a short push pays for the block it is in
+#: chunks of a block in a file: matrices work better on more, a short push pays for all of its block
 BLOCK_CHUNKS = 8
 _INPUT_SAMPLES = CONTEXT_SAMPLES + CHUNK_SAMPLES
 _WINDOWS = 4
@@ -34,8 +35,11 @@ _Array = NDArray[np.float32]
 class SileroStream:
     """The recurrent state of one channel and its place in the grid of blocks."""
 
-    def __init__(self, weights: SileroWeights) -> None:
+    def __init__(self, weights: SileroWeights, block_chunks: int = BLOCK_CHUNKS) -> None:
         self._weights = weights
+        self._block = block_chunks
+        #: what a block of digital silence adds to the gates
+        self._still: _Array | None = None
         self._chunks = 0
         self._cell = _Cell(weights.recurrent)
 
@@ -43,20 +47,27 @@ class SileroStream:
         """Take the next chunks: the context of the first, then the samples of all, whole chunks."""
         count = (len(sound) - CONTEXT_SAMPLES) // CHUNK_SAMPLES
         found = np.empty(count, np.float32)
-        windows = np.zeros((BLOCK_CHUNKS, _WINDOWS, WINDOW_SAMPLES), np.float32)
-        hidden = np.zeros((BLOCK_CHUNKS, STATE_WIDTH), np.float32)
+        windows = np.zeros((self._block, _WINDOWS, WINDOW_SAMPLES), np.float32)
+        hidden = np.zeros((self._block, STATE_WIDTH), np.float32)
         done = 0
         while done < count:
-            row = self._chunks % BLOCK_CHUNKS
-            taken = min(BLOCK_CHUNKS - row, count - done)
+            row = self._chunks % self._block
+            taken = min(self._block - row, count - done)
             _cut_windows(sound[done * CHUNK_SAMPLES :], windows[row : row + taken])
-            gates = encode(windows, self._weights)
+            gates = self._gates(windows)
             self._cell.run(gates[row : row + taken], hidden[row : row + taken])
             probability = _probability(hidden, self._weights.output)
             found[done : done + taken] = probability[row : row + taken]
             self._chunks += taken
             done += taken
         return found
+
+    def _gates(self, windows: _Array) -> _Array:
+        if windows.any():
+            return encode(windows, self._weights)
+        if self._still is None:
+            self._still = encode(windows, self._weights)
+        return self._still
 
 
 def _cut_windows(sound: NDArray[np.int16], windows: _Array) -> None:

@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voxfleet.audio.silero_stream import CHUNK_SAMPLES, CONTEXT_SAMPLES, SileroStream
+from voxfleet.audio.silero_stream import (
+    BLOCK_CHUNKS,
+    CHUNK_SAMPLES,
+    CONTEXT_SAMPLES,
+    SileroStream,
+)
 from voxfleet.audio.silero_weights import SileroWeights, load_silero
 from voxfleet.audio.speech import SpeechUpdate
 from voxfleet.audio.speech_gate import GateLimits, SpeechGate, joined
@@ -18,7 +23,9 @@ from voxfleet.core import SAMPLE_RATE_HZ
 from voxfleet.errors import SettingsError
 
 _SPEECH_PROBABILITY = 0.5
-_SILENCE_PROBABILITY = 0.35
+#: silence is so much less probable to be speech, as published, and never impossible
+_HYSTERESIS = 0.15
+_LEAST_SILENCE_PROBABILITY = 0.01
 #: the published least length of speech is 250 ms; a "yes" on the telephone is shorter than that
 _LIMITS = GateLimits(
     frame=CHUNK_SAMPLES,
@@ -45,10 +52,21 @@ def silero_file() -> Path:
 
 
 class SileroDetector:
-    """Finds speech in one channel; its state is a chunk of samples and that of the network."""
+    """Finds speech in one channel; its state is a chunk of samples and that of the network.
 
-    def __init__(self, weights: SileroWeights) -> None:
-        self._stream = SileroStream(weights)
+    `threshold` is the probability from which on a chunk is speech. Pushes of one chunk or two are
+    cheapest with `block_chunks` 1, long ones with more.
+    """
+
+    def __init__(
+        self,
+        weights: SileroWeights,
+        threshold: float = _SPEECH_PROBABILITY,
+        block_chunks: int = BLOCK_CHUNKS,
+    ) -> None:
+        self._speech = threshold
+        self._silence = min(threshold, max(threshold - _HYSTERESIS, _LEAST_SILENCE_PROBABILITY))
+        self._stream = SileroStream(weights, block_chunks)
         self._gate = SpeechGate(_LIMITS)
         self._samples = 0
         #: the context of the next chunk, then what of it has arrived
@@ -67,6 +85,4 @@ class SileroDetector:
         sound = np.concatenate((self._rest, samples))
         probability = self._stream.run(sound)
         self._rest = sound[len(probability) * CHUNK_SAMPLES :].copy()
-        return self._gate.push(
-            probability >= _SPEECH_PROBABILITY, probability < _SILENCE_PROBABILITY
-        )
+        return self._gate.push(probability >= self._speech, probability < self._silence)

@@ -16,16 +16,15 @@ from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voxfleet.errors import AuthenticationError, PermissionDeniedError, RequestError
+from voxfleet.gateway.client_secrets import ClientSecrets
 from voxfleet.gateway.http_errors import error_response
 from voxfleet.gateway.key_limits import KeyLimits
-from voxfleet.gateway.route_scopes import Need, need_of
+from voxfleet.gateway.presented_keys import header, presented_key
+from voxfleet.gateway.route_scopes import WEBSOCKET, Need, need_of
+from voxfleet.gateway.websocket_refusal import refuse_websocket
 from voxfleet.store.access_key import Key
 
 _GUARDED = frozenset({"http", "websocket"})
-_BEARER = b"bearer "
-#: how clients of other services send the same thing
-_KEY_HEADERS = (b"api-key", b"x-api-key")
-_POLICY_VIOLATION = 1008
 _CHALLENGE = {"www-authenticate": "Bearer"}
 
 
@@ -44,10 +43,12 @@ class Access:
         keys: Keys,
         trusted_origins: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
+        secrets: ClientSecrets | None = None,
     ) -> None:
         """`trusted_origins`: web pages that may give orders while there is no key; `*` is none."""
         self._app = app
         self._keys = keys
+        self._secrets = secrets or ClientSecrets()
         self._limits = KeyLimits()
         self._trusted_origins = frozenset(trusted_origins) - {"*"}
         self._clock = clock
@@ -56,7 +57,8 @@ class Access:
         if scope["type"] not in _GUARDED:
             await self._app(scope, receive, send)
             return
-        need = need_of(scope.get("method", "GET"), get_route_path(scope))
+        # a websocket has no method
+        need = need_of(scope.get("method", WEBSOCKET), get_route_path(scope))
         state = scope.setdefault("state", {})
         state["client"] = _address(scope)
         try:
@@ -64,6 +66,7 @@ class Access:
             if key is not None:
                 # before it is held to anything: a refusal too has somebody it is for
                 state["client"] = f"key:{key.id}"
+                state["key_id"] = key.id
             counted = self._counted(need, key)
         except RequestError as refusal:
             await _refuse(refusal, scope, receive, send)
@@ -77,8 +80,17 @@ class Access:
         """The key of a request; None where none is asked for."""
         if need.scope is None:
             return None
+        presented = presented_key(scope)
+        if scope["type"] == "websocket" and (secret := self._secrets.find(presented)):
+            # whoever made it may hand it to any page
+            key = self._secrets.key_for(secret)
+            if key is None and self._keys.any_ever:
+                raise AuthenticationError(
+                    "the client secret was made before this server had keys; make another with one"
+                )
+            return key
         if self._keys.any_ever:
-            return self._known_key(presented_key(scope))
+            return self._known_key(presented)
         # what clients send as a key means nothing: OpenAI's always send one
         if need.order:
             refuse_strange_page(header(scope, b"origin"), self._trusted_origins)
@@ -121,36 +133,33 @@ class Access:
                 self._limits.leave(key)
 
         async def send_watched(message: Message) -> None:
-            if message["type"] == "http.response.body" and not message.get("more_body", False):
+            if _is_end(message):
                 end()
             await send(message)
 
+        async def receive_watched() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                end()
+            return message
+
         try:
-            await self._app(scope, receive, send_watched)
+            await self._app(scope, receive_watched, send_watched)
         finally:
             end()
+
+
+def _is_end(message: Message) -> bool:
+    if message["type"] == "websocket.close":
+        return True
+    is_body = message["type"] in ("http.response.body", "websocket.http.response.body")
+    return is_body and not message.get("more_body", False)
 
 
 def client_of(scope: Scope) -> str:
     """Who a request is from, for fair turns and for the log: a key's id, else an address."""
     client = scope.get("state", {}).get("client")
     return client if isinstance(client, str) else _address(scope)
-
-
-def presented_key(scope: Scope) -> str | None:
-    """What a request sends as its key; `Authorization: Bearer` before the other headers."""
-    authorization = header(scope, b"authorization")
-    if authorization is not None and authorization[: len(_BEARER)].lower() == _BEARER:
-        return authorization[len(_BEARER) :].strip().decode("latin-1")
-    for name in _KEY_HEADERS:
-        if (value := header(scope, name)) is not None:
-            return value.strip().decode("latin-1")
-    return None
-
-
-def header(scope: Scope, name: bytes) -> bytes | None:
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    return next((value for known, value in headers if known == name), None)
 
 
 def refuse_strange_page(origin: bytes | None, trusted: Collection[str]) -> None:
@@ -188,10 +197,9 @@ def _address(scope: Scope) -> str:
 
 
 async def _refuse(refusal: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        # closed before it is accepted, which the server makes a 403 of
-        await receive()
-        await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": refusal.code})
-        return
     challenge = _CHALLENGE if isinstance(refusal, AuthenticationError) else None
+    if scope["type"] == "websocket":
+        await receive()
+        await refuse_websocket(refusal, scope, receive, send, challenge)
+        return
     await error_response(refusal, challenge)(scope, receive, send)

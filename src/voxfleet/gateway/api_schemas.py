@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ from voxfleet.pool_contract import (
     WorkerState,
 )
 from voxfleet.transcribe.hotword_check import HotwordCheck
+from voxfleet.transcribe.session_contract import RealtimeSession, SessionOptions
 from voxfleet.transcribe.transcribe_request import TranscribeRequest
 
 JsonObject = dict[str, object]
@@ -81,6 +82,9 @@ class SpeechService(Protocol):
         ...
 
     async def transcribe(self, request: TranscribeRequest) -> Transcription: ...
+    def open_session(self, options: SessionOptions) -> AbstractAsyncContextManager[RealtimeSession]:
+        """Entering it raises OverloadError, NotReadyError, NotFoundError or ParameterError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,12 @@ class GatewaySettings:
     root_path: str = ""
     cors_origins: tuple[str, ...] = ()
     docs: bool = True
+    max_sessions: int = 200
+    max_session_s: float = 14_400
+    idle_timeout_s: float = 600
+    secret_lifetime_s: int = 600
+    #: numbers can be written as digits
+    itn: bool = False
 
 
 def model_object(info: EngineInfo, created_s: int) -> JsonObject:

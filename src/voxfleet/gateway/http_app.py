@@ -6,7 +6,7 @@ Knows the parts of the gateway; knows neither how the service computes nor who r
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -21,9 +21,11 @@ from voxfleet.gateway.access import Access, Keys
 from voxfleet.gateway.admin_api import AdminApi
 from voxfleet.gateway.api_schemas import GatewaySettings, SpeechService
 from voxfleet.gateway.asr_api import AsrApi
+from voxfleet.gateway.client_secrets import ClientSecrets
 from voxfleet.gateway.docs_pages import bare_app
 from voxfleet.gateway.file_transcriber import FileTranscriber
 from voxfleet.gateway.funasr_form_api import FunAsrFormApi
+from voxfleet.gateway.funasr_ws import FunAsrLimits, FunAsrWs
 from voxfleet.gateway.hotword_lists import HotwordShelf
 from voxfleet.gateway.hotwords_api import HotwordsApi
 from voxfleet.gateway.http_errors import (
@@ -38,6 +40,7 @@ from voxfleet.gateway.paced_starts import PacedStarts
 from voxfleet.gateway.pages_of_others import PagesOfOthers
 from voxfleet.gateway.probes import Probes
 from voxfleet.gateway.readiness import Readiness
+from voxfleet.gateway.realtime_api import RealtimeApi, RealtimeLimits
 from voxfleet.gateway.request_edge import CrashAnswer, LingeringClose, RequestId
 from voxfleet.gateway.request_meter import RequestMeter
 from voxfleet.gateway.request_status_api import RequestStatusApi
@@ -45,7 +48,7 @@ from voxfleet.gateway.root_path import RootPath
 from voxfleet.observe.metrics import Metrics
 from voxfleet.observe.request_record import RequestTracer
 from voxfleet.observe.stages import Stages
-from voxfleet.transcribe.hotword_text import WITHOUT_LISTS
+from voxfleet.transcribe.hotword_text import WITHOUT_LISTS, HotwordLists
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class GatewayParts:
     warnings: Callable[[], Sequence[str]] = tuple
     metrics: Metrics | None = None
     tracer: RequestTracer | None = None
+    secrets: ClientSecrets | None = None
 
 
 def create_app(
@@ -71,7 +75,9 @@ def create_app(
     transcriber = FileTranscriber(service, settings, lists, Stages(metrics))
     openai, asr = OpenAiApi(service, transcriber, settings.started_at_s), AsrApi(transcriber)
     funasr = FunAsrFormApi(transcriber)
+    secrets = parts.secrets or ClientSecrets()
     readiness = parts.readiness or Readiness(service)
+    _add_live(app, service, settings, lists, secrets, readiness)
     probes = Probes(service, settings, readiness)
     app.include_router(openai.router())
     app.include_router(asr.router())
@@ -91,11 +97,30 @@ def create_app(
     _shorten(app, "/v1/audio/transcriptions", openai.transcribe)
     _answer_errors(app)
     describe(app)
-    _surround(app, settings, parts, metrics)
+    _surround(app, settings, replace(parts, secrets=secrets), metrics)
     app.add_middleware(PacedStarts, at_once=probes.by_path)
     if settings.root_path:
         app.add_middleware(RootPath, root_path=settings.root_path)
     return app
+
+
+def _add_live(
+    app: FastAPI,
+    service: SpeechService,
+    settings: GatewaySettings,
+    lists: HotwordLists,
+    secrets: ClientSecrets,
+    readiness: Readiness,
+) -> None:
+    """Both protocols for those who speak."""
+    limits = RealtimeLimits(
+        settings.max_session_s, settings.secret_lifetime_s, settings.default_vad
+    )
+    app.include_router(RealtimeApi(service, lists, limits, secrets).router())
+    funasr_limits = FunAsrLimits(settings.max_sessions, settings.idle_timeout_s, itn=settings.itn)
+    funasr = FunAsrWs(service, lists, settings, funasr_limits)
+    readiness.at_drain(funasr.stop)
+    app.include_router(funasr.router())
 
 
 def _surround(
@@ -103,7 +128,12 @@ def _surround(
 ) -> None:
     """What every request goes through; the last one added is the outermost."""
     if parts.keys is not None:
-        app.add_middleware(Access, keys=parts.keys, trusted_origins=settings.cors_origins)
+        app.add_middleware(
+            Access,
+            keys=parts.keys,
+            trusted_origins=settings.cors_origins,
+            secrets=parts.secrets,
+        )
     app.add_middleware(CrashAnswer)
     if settings.cors_origins:
         app.add_middleware(PagesOfOthers, allow_origins=settings.cors_origins)

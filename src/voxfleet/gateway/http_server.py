@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from voxfleet.errors import StartError
 from voxfleet.gateway.http_protocol import LimitedHttpProtocol
 from voxfleet.gateway.http_settings import HttpSettings, SignalHooks
+from voxfleet.gateway.websocket_protocol import LimitedWebSocketProtocol
 
 #: connections the kernel keeps for us while the loop is busy
 _BACKLOG = 2048
@@ -29,6 +30,9 @@ _DOORS = 8
 #: the last line, behind the places of the service: above it every request is answered 503
 #: before the app sees it
 MAX_CONNECTIONS = 4096
+#: of a websocket: 15 MiB of sound as text, and what is around it
+_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_PING_S = 20.0
 #: every half minute, as uvicorn's server ticks ten times a second
 _TICKS_PER_LOOK = 300
 #: a little more than an answer takes for its last words
@@ -92,9 +96,14 @@ class _Server(uvicorn.Server):
         if counter % _TICKS_PER_LOOK == 0:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, LimitedHttpProtocol):
+                if isinstance(connection, LimitedHttpProtocol | LimitedWebSocketProtocol):
                     connection.look(now_s)
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._hooks.before_close and not self.force_exit:
+            await self._hooks.before_close()
+        await super().shutdown(sockets)
 
     def _stop_or_force(self) -> None:
         """The first signal begins the end, the next one hurries it, the last one forces it."""
@@ -127,8 +136,11 @@ class HttpServer:
         listener: socket.socket,
         settings: HttpSettings,
         hooks: SignalHooks | None = None,
+        side_door: socket.socket | None = None,
     ) -> None:
+        """The app also answers at `side_door`, another port, if there is one."""
         self._listener = listener
+        self._side_door = side_door
         tls = settings.tls
         config = uvicorn.Config(
             app,
@@ -138,6 +150,12 @@ class HttpServer:
             access_log=False,
             lifespan="off",
             server_header=False,
+            ws=LimitedWebSocketProtocol,
+            ws_max_size=_MAX_MESSAGE_BYTES,
+            ws_ping_interval=_PING_S,
+            ws_ping_timeout=_PING_S,
+            # speech does not shrink, and unpacking would be a way to fill the memory
+            ws_per_message_deflate=False,
             limit_concurrency=MAX_CONNECTIONS,
             # whole seconds are all it takes; 0 ends requests at once
             timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
@@ -150,6 +168,8 @@ class HttpServer:
 
     async def serve(self) -> None:
         doors = [self._listener, *(self._listener.dup() for _ in range(_DOORS - 1))]
+        if self._side_door:
+            doors.append(self._side_door)
         await self._server.serve(sockets=doors)
         # uvicorn cancels what has not ended in time, and does not wait for its last words
         if left := set(self._server.server_state.tasks):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -27,3 +27,5 @@ class SignalHooks:
 
     on_stop: Callable[[], object] = lambda: None
     on_hangup: Callable[[], object] = lambda: None
+    #: awaited before connections are closed, so that who speaks hears the rest
+    before_close: Callable[[], Awaitable[object]] | None = None

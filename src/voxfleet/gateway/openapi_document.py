@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from voxfleet.gateway.answer_schemas import CLIENT_SCHEMAS
 from voxfleet.gateway.openapi_faults import FAULTS, HEADERS, fault_responses, funasr_fault_responses
 from voxfleet.gateway.operator_schemas import OPERATOR_SCHEMAS
+from voxfleet.gateway.realtime_schemas import REALTIME_SCHEMAS
 from voxfleet.gateway.schema_words import Schema, ref
 
 #: as FastAPI makes it and OpenAPI has it
@@ -159,6 +160,12 @@ ROUTES: Mapping[str, Answers] = {
     "POST /v1/fleet/scale": Answers(
         _json("Scaling"), (*_ORDER, 404, 409), 202, "The order has been taken."
     ),
+    "POST /v1/realtime/client_secrets": Answers(
+        _json("RealtimeSecret"), (*_ORDER, 404, 429), said="The secret."
+    ),
+    "POST /v1/realtime/transcription_sessions": Answers(
+        _json("FlatRealtimeSession"), (*_ORDER, 404, 429), said="The session and its secret."
+    ),
     "POST /v1/fleet/reload": Answers(
         _json("Reloading"), (*_ORDER, 409), 202, "The order has been taken."
     ),
@@ -270,7 +277,7 @@ def _components(generated: Document) -> Document:
     }
     return {
         **generated,
-        "schemas": {**CLIENT_SCHEMAS, **OPERATOR_SCHEMAS, **schemas},
+        "schemas": {**CLIENT_SCHEMAS, **OPERATOR_SCHEMAS, **REALTIME_SCHEMAS, **schemas},
         "responses": FAULTS,
         "headers": HEADERS,
         "securitySchemes": _SECURITY_SCHEMES,

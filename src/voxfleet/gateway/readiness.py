@@ -5,6 +5,8 @@ Puts together what the service, the disk and a stop signal say; decides nothing 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from voxfleet.gateway.api_schemas import SpeechService
 from voxfleet.observe.disk_watch import DiskWatch
 
@@ -19,10 +21,17 @@ class Readiness:
         self._disk = disk
         self._min_free_disk_mb = min_free_disk_mb
         self.draining = False
+        self._at_drain: list[Callable[[], object]] = []
+
+    def at_drain(self, call: Callable[[], object]) -> None:
+        """To be called when `drain` is."""
+        self._at_drain.append(call)
 
     def drain(self) -> None:
         """From now on others should be sent the requests; those that come are still answered."""
         self.draining = True
+        for call in self._at_drain:
+            call()
 
     def reason(self) -> str:
         """Why not; empty when it should."""

@@ -10,7 +10,9 @@ from functools import lru_cache
 
 from voxfleet.store.access_key import Scope
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+#: stands for the method of what has none; an HTTP request cannot have it
+WEBSOCKET = "websocket"
+_READING = frozenset({"GET", "HEAD", "OPTIONS", WEBSOCKET})
 
 #: open to everybody, with what lies under them; `/` alone is open, not what lies under it
 _PUBLIC = ("/health", "/livez", "/readyz", "/openapi.json", "/docs", "/redoc", "/ui")
@@ -29,12 +31,17 @@ _HOTWORDS = "/v1/hotwords"
 _WORK = ("/v1/audio", "/asr", "/recognition", "/v1/jobs")
 
 
+#: and so does a websocket to them
+_LIVE = ("/v1/realtime", "/funasr")
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """What a request needs; no scope is None."""
 
     scope: Scope | None
-    #: it changes something that belongs to the operator
+    #: where no key is asked for, no page from elsewhere may do it through its visitor's browser: it
+    #: changes something of the operator's, or is a websocket, which a browser opens for any page
     order: bool = False
     #: it takes of what a key may use up
     work: bool = False
@@ -43,6 +50,10 @@ class Need:
 @lru_cache(maxsize=512)
 def need_of(method: str, path: str) -> Need:
     """`path` is the one that the router sees, without the root path."""
+    # by the beginning alone: a pattern of the router may take more than looks like the route
+    if method == WEBSOCKET:
+        live = path == "/" or path.startswith(_LIVE)
+        return Need(_scope(True, path), order=True, work=live)
     if path == "/" or _lies_under(path, _PUBLIC):
         return Need(None)
     reading = method in _READING
@@ -50,7 +61,6 @@ def need_of(method: str, path: str) -> Need:
     return Need(
         scope,
         order=scope is Scope.ADMIN and not reading,
-        # by the beginning alone: a pattern of the router may take more than looks like the route
         work=method == "POST" and path.startswith(_WORK),
     )
 

@@ -7,9 +7,6 @@ outside (fields and one file) and nothing of what the fields mean.
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +20,6 @@ from voxfleet.errors import (
     CancelledError,
     DeadlineError,
     EmptyAudioError,
-    OverloadError,
 )
 from voxfleet.gateway.multipart_form import (
     MAX_FIELD_BYTES,
@@ -33,20 +29,12 @@ from voxfleet.gateway.multipart_form import (
     boundary_of,
     too_large,
 )
+from voxfleet.gateway.spool_file import WRITE_BYTES, WRITE_PIECES, SpoolFile
 from voxfleet.gateway.upload_pace import MIN_UPLOAD_BYTES_PER_S, UPLOAD_WINDOW_S, UploadPace
 from voxfleet.observe.stages import UNOBSERVED, Stage, Stages
 
-#: bytes gathered before a thread writes them: few thread switches, and the loop never waits for a
-#: disk that is slow
-_WRITE_BYTES = 1_000_000
-#: as many as the kernel takes in one call (IOV_MAX)
-_WRITE_PIECES = 1024
-#: what a file system forgets in less time than a thread takes to be asked: about 100 µs
-_SMALL_BYTES = 2_000_000
 #: text fields and the lines around each part, beside the file itself
 _FORM_OVERHEAD_BYTES = MAX_FIELD_BYTES + MAX_PARTS * 1000
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_DISK_FULL_RETRY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +63,7 @@ class Uploads:
         self._refuse_too_large(request.headers.get("content-length", ""))
         parser = FormParser(boundary, file_fields, self.max_file_mb)
         # not the request's id, which a client may choose and choose twice
-        spool = _SpoolFile(self.folder / f"{uuid4().hex}.upload")
+        spool = SpoolFile(self.folder / f"{uuid4().hex}.upload")
         try:
             with self.stages.timed(Stage.UPLOAD):
                 form = await self._spool(request.receive, parser, spool)
@@ -86,10 +74,7 @@ class Uploads:
                 )
             yield Upload(spool.path, form.file_name, form.fields)
         finally:
-            if not spool.discard_small():
-                # shielded: it must happen even when the task is cancelled a second time
-                discarding = asyncio.get_running_loop().run_in_executor(None, spool.discard)
-                await asyncio.shield(discarding)
+            await spool.remove()
 
     def _refuse_too_large(self, content_length: str) -> None:
         limit = self._max_body_bytes()
@@ -99,7 +84,7 @@ class Uploads:
     def _max_body_bytes(self) -> int:
         return self.max_file_mb * 1_000_000 + _FORM_OVERHEAD_BYTES
 
-    async def _spool(self, receive: Receive, parser: FormParser, spool: _SpoolFile) -> Form:
+    async def _spool(self, receive: Receive, parser: FormParser, spool: SpoolFile) -> Form:
         received = 0
         pace = UploadPace(UPLOAD_WINDOW_S, MIN_UPLOAD_BYTES_PER_S)
         async for chunk in body_chunks(receive, pace):
@@ -107,89 +92,11 @@ class Uploads:
             if received > self._max_body_bytes():
                 raise too_large("the upload", self.max_file_mb)
             parser.feed(chunk)
-            if parser.pending_bytes >= _WRITE_BYTES or parser.pending_pieces >= _WRITE_PIECES:
+            if parser.pending_bytes >= WRITE_BYTES or parser.pending_pieces >= WRITE_PIECES:
                 await asyncio.to_thread(spool.write, parser.take_file_bytes())
         if parser.pending_bytes:
             await asyncio.to_thread(spool.write, parser.take_file_bytes())
         return parser.finish()
-
-
-class _SpoolFile:
-    """A new file that only its owner can read; what blocks belongs in a thread.
-
-    A cancelled task leaves its writing thread behind. The lock keeps the descriptor from being
-    closed, and its number from being given to another file, under that thread's hands; and a
-    thread that comes late, after `discard`, makes no file that nobody would delete.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        self._descriptor: int | None = None
-        self._written_bytes = 0
-        self._discarded = False
-
-    def write(self, pieces: list[memoryview]) -> None:
-        """Append to the file, which the first write makes; a full disk is told as an overload."""
-        try:
-            with self._lock:
-                if not self._discarded:
-                    self._write_all(pieces)
-        except OSError as error:
-            if error.errno not in _DISK_FULL:
-                raise
-            raise OverloadError(
-                "the server's disk has no room for the upload; try later, and tell its operator",
-                retry_after_s=_DISK_FULL_RETRY_S,
-            ) from error
-
-    def discard(self) -> None:
-        """May take long: a thread may be writing still, and gigabytes are freed slowly."""
-        with self._lock:
-            self._discard()
-
-    def discard_small(self) -> bool:
-        """Discard what takes less time than a thread would; False when there is more to be done."""
-        if self._written_bytes > _SMALL_BYTES or not self._lock.acquire(blocking=False):
-            return False
-        try:
-            self._discard()
-        finally:
-            self._lock.release()
-        return True
-
-    def _discard(self) -> None:
-        self._discarded = True
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-            self.path.unlink(missing_ok=True)
-
-    def _write_all(self, left: list[memoryview]) -> None:
-        if self._descriptor is None:
-            self._descriptor = self._open()
-        while left:
-            written = os.writev(self._descriptor, left[:_WRITE_PIECES])
-            self._written_bytes += written
-            left = without(left, written)
-
-    def _open(self) -> int:
-        how = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            return os.open(self.path, how, 0o600)
-        except FileNotFoundError:
-            # the first upload of all, or somebody has removed the folder
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return os.open(self.path, how, 0o600)
-
-
-def without(pieces: list[memoryview], size_bytes: int) -> list[memoryview]:
-    """What is left of them after their first bytes."""
-    for number, piece in enumerate(pieces):
-        if size_bytes < len(piece):
-            return [piece[size_bytes:], *pieces[number + 1 :]]
-        size_bytes -= len(piece)
-    return []
 
 
 class _Patience:

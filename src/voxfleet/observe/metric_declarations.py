@@ -92,6 +92,25 @@ AUDIO_SECONDS = _counter(
     "voxfleet_audio_seconds_total", "Sound of the requests answered with text.", "model"
 )
 
+# -- realtime -------------------------------------------------------------------------------------
+
+SESSIONS_OPEN = _gauge("voxfleet_realtime_sessions_open", "Realtime sessions that are open.")
+SESSIONS = _counter(
+    "voxfleet_realtime_sessions_total",
+    "Realtime sessions by `outcome`: `ended` by the client, ended by this server because of its"
+    " `limits`, `failed`, or `refused` as there was no place.",
+    "outcome",
+)
+READINGS = _counter(
+    "voxfleet_realtime_readings_total",
+    "Readings of live speech: `final` ones, and `partial` ones of utterances that go on.",
+    "kind",
+)
+UTTERANCE_SECONDS = _histogram(
+    "voxfleet_realtime_final_seconds",
+    "From the end of an utterance to its final text.",
+)
+
 # -- queues ---------------------------------------------------------------------------------------
 
 READY = _gauge("voxfleet_ready", "1 while requests can be answered, as `/readyz` says.")

@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import Metric
 from voxfleet.errors import BY_CODE
 from voxfleet.observe import metric_declarations as declared
 from voxfleet.observe.metric_declarations import MetricDeclaration
+from voxfleet.observe.session_watch import SessionOutcome
 from voxfleet.observe.stages import Stage
 
 #: what stands for everything that has no label value of its own
@@ -42,6 +43,10 @@ class Metrics:
         self.client_retries = self._new(Counter, declared.CLIENT_RETRIES)
         stages = _histogram(declared.STAGE_SECONDS, self._registry)
         self._stages = {stage: stages.labels(stage) for stage in Stage}
+        self._sessions_open = self._new(Gauge, declared.SESSIONS_OPEN)
+        self._sessions = self._new(Counter, declared.SESSIONS)
+        self._readings = self._new(Counter, declared.READINGS)
+        self._utterances = _histogram(declared.UTTERANCE_SECONDS, self._registry)
         # finding a child by its labels costs more than counting
         self._by_kind: dict[tuple[str, str, int, int], tuple[Counter, Histogram]] = {}
         self._by_code: dict[str, Counter] = {}
@@ -89,6 +94,24 @@ class Metrics:
 
     def sound_answered(self, model: str, audio_s: float) -> None:
         self._audio_s.labels(model).inc(audio_s)
+
+    # -- realtime sessions --------------------------------------------------------------------
+
+    def session_opened(self) -> None:
+        self._sessions_open.inc()
+
+    def session_ended(self, outcome: SessionOutcome) -> None:
+        self._sessions_open.dec()
+        self._sessions.labels(outcome).inc()
+
+    def session_refused(self) -> None:
+        self._sessions.labels(SessionOutcome.REFUSED).inc()
+
+    def reading_asked(self, *, final: bool) -> None:
+        self._readings.labels("final" if final else "partial").inc()
+
+    def utterance_told(self, took_s: float) -> None:
+        self._utterances.observe(took_s)
 
     # -- what is shown ------------------------------------------------------------------------
 

@@ -42,6 +42,10 @@ class KeyRing:
             return None
         return self._known.by_digest.get(digest_of(presented))
 
+    def by_id(self, key_id: str) -> Key | None:
+        """The valid key of that id."""
+        return next((key for key in self._known.by_digest.values() if key.id == key_id), None)
+
     async def follow(self) -> None:
         """For ever: knows what a command changed about a second later."""
         while True:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Protocol
 
 from voxfleet.core import EngineInfo, RequestProgress, Transcription
 from voxfleet.errors import NotReadyError
@@ -24,13 +25,23 @@ from voxfleet.transcribe.front_desk import FrontDesk, QueueLimits
 from voxfleet.transcribe.hotword_check import HotwordCheck, HotwordChecker
 from voxfleet.transcribe.pipeline import Pipeline, leading
 from voxfleet.transcribe.served_model import ModelList
+from voxfleet.transcribe.session_contract import RealtimeSession, SessionOptions
 from voxfleet.transcribe.text_stage import TextStage
 from voxfleet.transcribe.transcribe_request import TranscribeRequest
 
 
+class Sessions(Protocol):
+    """Realtime sessions, see `session_desk`."""
+
+    def open(self, options: SessionOptions) -> AbstractAsyncContextManager[RealtimeSession]: ...
+    async def end_all(self, reason: str, limit_s: float) -> None: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
 class TranscriptionService:
     """`models` has the default first; `texts` is None where nothing punctuates and nothing formats
-    numbers; `fleet` is None where nobody can operate the workers.
+    numbers; `fleet` is None where nobody can operate the workers, `sessions` where nobody speaks.
     """
 
     def __init__(
@@ -41,11 +52,13 @@ class TranscriptionService:
         texts: TextProcessor | None = None,
         fleet: FleetControl | None = None,
         watch: RequestWatch = UNWATCHED,
+        sessions: Sessions | None = None,
     ) -> None:
         self._media = media
         self._models = models
         self._texts = texts
         self._fleet = fleet
+        self._sessions = sessions
         self._desk = FrontDesk(self._models, limits or QueueLimits())
         self._hotwords = HotwordChecker(models, media.spool_dir)
         self._pipeline = Pipeline(media, TextStage(texts), self._desk, watch)
@@ -59,6 +72,8 @@ class TranscriptionService:
                     tasks.create_task(served.pool.start())
                 if self._texts:
                     tasks.create_task(self._texts.start())
+                if self._sessions:
+                    tasks.create_task(self._sessions.start())
         except ExceptionGroup as faults:
             await self.stop()
             raise leading(faults) from None
@@ -68,11 +83,13 @@ class TranscriptionService:
             self._fleet.start()
 
     async def stop(self) -> None:
-        """In order: no worker comes or goes any more, nobody waits any more, no sound is decoded
-        any more, the models end.
+        """In order: no worker comes or goes any more, nobody speaks or waits any more, no sound is
+        decoded any more, the models end.
         """
         if self._fleet:
             await self._fleet.stop()
+        if self._sessions:
+            await self._sessions.stop()
         # also those that a reload was just taking away
         models = [*self._models, *self._models.leaving]
         await asyncio.gather(*(served.dispatcher.stop() for served in models))
@@ -144,6 +161,17 @@ class TranscriptionService:
     async def transcribe(self, request: TranscribeRequest) -> Transcription:
         """The file's text; raises VoxfleetError. Cancelling the caller cancels all its work."""
         return await self._pipeline.transcribe(request, self._models.find(request.model))
+
+    def open_session(self, options: SessionOptions) -> AbstractAsyncContextManager[RealtimeSession]:
+        """Entering it raises OverloadError, NotReadyError, NotFoundError or ParameterError."""
+        if self._sessions is None:
+            raise NotReadyError("this service takes no realtime sessions")
+        return self._sessions.open(options)
+
+    async def end_sessions(self, limit_s: float) -> None:
+        """The server stops: who speaks is told what was said, for so long at most."""
+        if self._sessions:
+            await self._sessions.end_all("the server is stopping", limit_s)
 
     def ready(self) -> bool:
         """Whether a request that comes now can be answered."""

@@ -1,7 +1,7 @@
 """What crosses between processes: small typed messages, grouped by who receives them.
 
-Sound never does: messages carry the path of a spool file. Knows no socket. Encoded as msgpack with
-the type's name as tag, so that a message nobody expects is an error and never a guess.
+Sound of files never does: messages carry the path of a spool file. Encoded as msgpack with the
+type's name as tag, so that a message nobody expects is an error and never a guess. Knows no socket.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from voxfleet.core import (
     RecognitionOptions,
     WorkClass,
 )
-
-
-class Message(msgspec.Struct, frozen=True, tag=True):
-    """The root of everything that travels."""
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """A VoxfleetError on its way: `code` finds its class again (`errors.rebuild`)."""
-
-    code: str
-    message: str
-    param: str | None = None
-
+from voxfleet.wire.live_messages import (
+    LiveClose,
+    LiveCut,
+    LiveDetect,
+    LiveFailed,
+    LiveHeard,
+    LiveOpen,
+    LivePiece,
+    LivePieceFailed,
+    LiveReady,
+    LiveSound,
+)
+from voxfleet.wire.message_root import Failure as Failure
+from voxfleet.wire.message_root import Message as Message
 
 # -- received by a worker ---------------------------------------------------------------------
 
@@ -213,7 +214,19 @@ class StartFailed(Message, frozen=True):
     failure: Failure
 
 
-ToChild = Recognise | ProcessTexts | OpenFile | Granted | CloseFile | Stop
+ToChild = (
+    Recognise
+    | ProcessTexts
+    | OpenFile
+    | Granted
+    | CloseFile
+    | LiveOpen
+    | LiveSound
+    | LiveDetect
+    | LiveCut
+    | LiveClose
+    | Stop
+)
 FromChild = (
     WorkerReady
     | Recognised
@@ -226,6 +239,11 @@ FromChild = (
     | SliceEnded
     | FileFinished
     | FileFailed
+    | LiveReady
+    | LiveHeard
+    | LivePiece
+    | LivePieceFailed
+    | LiveFailed
     | Heartbeat
     | StartFailed
 )

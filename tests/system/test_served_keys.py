@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.integration.server_process import serving
-from tests.integration.test_keys_command import keys
+from tests.system.test_keys_command import keys
 from voxfleet.store.database import DATABASE_NAME
 
 FAKE = {"VOXFLEET_MODEL": "fake", "VOXFLEET_AUDIO__VAD": "energy"}

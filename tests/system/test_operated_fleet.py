@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.operated_rig import OperatedServer, crowd, eventually, operated
-from tests.integration.test_serve import ask, sound
+from tests.system.operated_rig import OperatedServer, crowd, eventually, operated
+from tests.system.test_serve import ask, sound
 
 ONE = '[[pool]]\nmodel = "fake"\ninstances = 2\nmemory_mb = 100\n'
 TWO = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from tests.integration.server_process import ServerProcess, serving
-from tests.integration.test_serve import ask, sound
+from tests.system.test_serve import ask, sound
 
 LIMIT_S = 30.0
 
