@@ -68,7 +68,9 @@ async def test_a_bad_address_is_told_before_the_close(
     assert service.sessions.opened == []
 
 
-async def test_a_refusal_is_an_answer_of_http(service: StandInService, address: str) -> None:
+async def test_a_refusal_is_an_answer_of_http(
+    service: StandInService, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
     service.sessions.refusal = OverloadError("200 sessions are open", retry_after_s=3)
     with pytest.raises(InvalidStatus) as refused:
         async with talking(address):
@@ -80,6 +82,8 @@ async def test_a_refusal_is_an_answer_of_http(service: StandInService, address: 
     with pytest.raises(InvalidStatus, match="503"):
         async with talking(address):
             pass
+    # strangers must not fill the log with what is no fault
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_an_ending_is_told_behind_what_was_heard(

@@ -101,6 +101,22 @@ def test_the_client_may_say_where_an_utterance_ends(server: ServerProcess) -> No
     asyncio.run(check())
 
 
+@pytest.mark.parametrize("order", ["commit", "clear"])
+def test_half_a_sample_harms_nothing_behind_it(server: ServerProcess, order: str) -> None:
+    async def check() -> None:
+        async with talking(server.address) as talk:
+            await talk.say(QUIET[:6_401], [6_401])
+            await talk.send(f"input_audio_buffer.{order}")
+            committed = order == "commit"
+            await talk.until(f"input_audio_buffer.{'committed' if committed else 'cleared'}")
+            await talk.say(SPEECH)
+            assert (await talk.until_texts(3 + committed))[-3:] == TEXTS
+            told = [event["error"]["message"] for event in talk.of("error")]
+            assert [message[:24] for message in told] == ["the sound ended within a"] * committed
+
+    asyncio.run(check())
+
+
 def test_hotwords_are_the_sessions_own(server: ServerProcess) -> None:
     async def check() -> None:
         async with talking(server.address, transcription={"keywords": ["她"]}) as talk:

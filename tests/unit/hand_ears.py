@@ -10,7 +10,14 @@ from pathlib import Path
 
 from tests.unit.hand_pool import HandPool
 from voxfleet.audio.speech import SpeechSpan, SpeechUpdate
-from voxfleet.core import SAMPLE_RATE_HZ, Batch, Hypothesis, SpooledSegment, VadMode
+from voxfleet.core import (
+    SAMPLE_RATE_HZ,
+    Batch,
+    Hypothesis,
+    RecognitionOptions,
+    SpooledSegment,
+    VadMode,
+)
 from voxfleet.errors import VoxfleetError
 from voxfleet.media.live_sound import Heard, LiveOptions
 from voxfleet.pool_contract import BatchResult, PoolSnapshot, WorkerSnapshot, WorkerState
@@ -43,6 +50,8 @@ class HandEars:
         self.unheard_s = 0.0
         self.forgotten = 0
         self.closed = False
+        #: the sound has ended within a sample
+        self.half = False
         self.restarts: list[tuple[VadMode, float]] = []
         self.fault: VoxfleetError | None = None
         self.files: list[Path] = []
@@ -94,8 +103,10 @@ class HandEars:
     def forget(self, before: int) -> None:
         self.forgotten = before
 
-    async def flush(self) -> None:
+    async def flush(self) -> bool:
         self.unheard_s = 0.0
+        half, self.half = self.half, False
+        return half
 
     def close(self) -> None:
         self.closed = True
@@ -121,11 +132,28 @@ class HandHearing:
     async def stop(self) -> None: ...
 
 
+class ReadyPool(HandPool):
+    """Always has room, and says that it is ready."""
+
+    def __init__(self) -> None:
+        super().__init__(self._words)
+        #: with what each segment was to be read
+        self.asked: list[RecognitionOptions] = []
+
+    def _words(self, batch: Batch) -> BatchResult:
+        self.asked += [segment.options for segment in batch.segments]
+        return words(batch)
+
+    def snapshot(self) -> PoolSnapshot:
+        worker = WorkerSnapshot("w1", "hand", "cpu", 1, WorkerState.READY, 0, False)
+        return PoolSnapshot("hand", (worker,), 1000.0)
+
+
 class SessionRig:
     """A desk over one model whose worker has room as often as asked."""
 
     def __init__(
-        self, folder: Path, dispatcher: Dispatcher, pool: HandPool, limits: SessionLimits
+        self, folder: Path, dispatcher: Dispatcher, pool: ReadyPool, limits: SessionLimits
     ) -> None:
         self.pool = pool
         self.hearing = HandHearing(folder)
@@ -133,19 +161,12 @@ class SessionRig:
         self.desk = SessionDesk(ModelList([self.served]), self.hearing, TextStage(None), limits)
 
     @property
+    def asked(self) -> list[RecognitionOptions]:
+        return self.pool.asked
+
+    @property
     def ears(self) -> HandEars:
         return self.hearing.opened[-1]
-
-
-class ReadyPool(HandPool):
-    """Always has room, and says that it is ready."""
-
-    def __init__(self) -> None:
-        super().__init__(words)
-
-    def snapshot(self) -> PoolSnapshot:
-        worker = WorkerSnapshot("w1", "hand", "cpu", 1, WorkerState.READY, 0, False)
-        return PoolSnapshot("hand", (worker,), 1000.0)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.hand_ears import SessionRig, session_rig, spoken, turns
 from voxfleet.core import Batch, RecognitionOptions, VadMode
 from voxfleet.errors import (
+    AudioError,
     EmptyAudioError,
     EngineFaultError,
     NotFoundError,
@@ -102,16 +103,41 @@ async def test_a_reading_that_fails_fails_its_utterance_only(tmp_path: Path) -> 
         assert isinstance(outcomes[1], Completed)
 
 
-async def test_a_fault_of_the_ears_ends_the_session_with_a_reason(tmp_path: Path) -> None:
+async def test_a_fault_of_the_ears_ends_the_session_with_what_was_heard(tmp_path: Path) -> None:
     async with session_rig(tmp_path) as rig, rig.desk.open(SessionOptions()) as session:
         await session.feed(SECOND)
-        await turns()
+        rig.ears.tell(4.0, (1.0, 3.0))
         rig.ears.break_down(NotReadyError("nobody hears"))
         events = [event async for event in session.events()]
-        assert events == [Ending("nobody hears")]
+        assert Ending("nobody hears", broken=True) in events
+        assert isinstance(events[-1], Completed)
+        assert events[-1].text == "w1 w2 w3 w4 w5"
         # its client may still say what it likes
         await session.feed(SECOND)
         await session.finish()
+
+
+async def test_half_a_sample_is_told_and_costs_no_word(tmp_path: Path) -> None:
+    async with session_rig(tmp_path) as rig, rig.desk.open(SessionOptions()) as session:
+        await session.feed(SECOND)
+        rig.ears.tell(3.0, open_s=1.0)
+        rig.ears.half = True
+        with pytest.raises(AudioError, match="within a sample"):
+            await session.commit()
+        events = await spoken(session)
+        assert isinstance(events[-1], Completed)
+
+
+async def test_what_is_changed_later_is_for_later_utterances(tmp_path: Path) -> None:
+    async with session_rig(tmp_path) as rig, rig.desk.open(SessionOptions()) as session:
+        await session.feed(SECOND)
+        rig.ears.tell(3.0, open_s=1.0)
+        await turns()
+        session.change(replace(session.options, recognition=RecognitionOptions(language="en")))
+        rig.ears.tell(4.0, (1.0, 3.0))
+        await turns()
+        languages = {options.language for options in rig.asked}
+        assert languages == {None}
 
 
 async def test_too_little_sound_is_no_utterance(tmp_path: Path) -> None:
@@ -123,14 +149,16 @@ async def test_too_little_sound_is_no_utterance(tmp_path: Path) -> None:
 async def test_sound_faster_than_it_is_heard_waits(tmp_path: Path) -> None:
     limits = SessionLimits(max_ahead_s=2.0)
     async with session_rig(tmp_path, limits) as rig, rig.desk.open(SessionOptions()) as session:
-        await session.feed(SECOND)
-        await session.feed(SECOND)
-        waiting = asyncio.ensure_future(session.feed(SECOND))
+        # all at once, as some clients do
+        waiting = asyncio.ensure_future(session.feed(SECOND * 10))
         await turns()
         assert not waiting.done()
-        rig.ears.unheard_s = 1.0
-        rig.ears.tell(2.0)
-        await asyncio.wait_for(waiting, 5)
+        assert rig.ears.unheard_s == 3.0
+        while not waiting.done():
+            rig.ears.unheard_s = 1.0
+            rig.ears.tell(2.0)
+            await turns()
+        await waiting
 
 
 async def test_the_format_changes_before_the_first_sound_only(tmp_path: Path) -> None:

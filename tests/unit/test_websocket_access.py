@@ -171,6 +171,9 @@ async def test_a_secret_opens_one_for_its_key_and_for_any_page() -> None:
     answered = Opened()
     await access(scope_of("GET", "/v1/models", [secret]), answered.incoming.get, answered.send)
     assert answered.status == 401
+    # it is for realtime sessions alone, whose settings it holds
+    for path in ("/funasr", "/"):
+        assert await status_of(access, websocket_scope(secret, path=path)) == 401
     made_before = made_secret(secrets, None)
     assert await status_of(access, websocket_scope(made_before)) == 401
 

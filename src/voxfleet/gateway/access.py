@@ -25,6 +25,8 @@ from voxfleet.gateway.websocket_refusal import refuse_websocket
 from voxfleet.store.access_key import Key
 
 _GUARDED = frozenset({"http", "websocket"})
+#: what a client secret opens, and nothing else
+_REALTIME = "/v1/realtime"
 _CHALLENGE = {"www-authenticate": "Bearer"}
 
 
@@ -81,7 +83,8 @@ class Access:
         if need.scope is None:
             return None
         presented = presented_key(scope)
-        if scope["type"] == "websocket" and (secret := self._secrets.find(presented)):
+        realtime = scope["type"] == "websocket" and get_route_path(scope).startswith(_REALTIME)
+        if realtime and (secret := self._secrets.find(presented)):
             # whoever made it may hand it to any page
             key = self._secrets.key_for(secret)
             if key is None and self._keys.any_ever:

@@ -89,6 +89,9 @@ class LiveAnswers:
         self._held: JsonObject | None = None
         #: of the present sentence
         self._told = ""
+        #: the sentence whose texts are told; those of later ones wait until it is complete
+        self._present = 0
+        self._later: list[PartialText] = []
         #: the end of the sentence before, which decides about the space between them
         self._border = ""
         #: the first thing that went wrong
@@ -99,15 +102,24 @@ class LiveAnswers:
 
     def of(self, event: SessionEvent) -> list[JsonObject]:
         if isinstance(event, PartialText):
+            if event.item > self._present:
+                self._later.append(event)
+                return []
             return self._released(self._partial(event))
         if isinstance(event, Completed):
-            return self._finished(self._completed(event))
+            return self._finished(self._completed(event)) + self._go_on_after(event.item)
         if isinstance(event, ItemFailed):
             self._told = ""
-            return self._finished(self._failed(event.message, event.code))
+            failed = self._finished(self._failed(event.message, event.code))
+            return failed + self._go_on_after(event.item)
         if isinstance(event, Ending):
             self.error = self.error or event.reason
         return []
+
+    def _go_on_after(self, item: int) -> list[JsonObject]:
+        self._present = item + 1
+        later, self._later = self._later, []
+        return [answer for event in later for answer in self.of(event)]
 
     def last(self, fault: VoxfleetError | None = None) -> JsonObject:
         """To be asked once, when everything was told."""

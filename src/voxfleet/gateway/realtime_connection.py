@@ -122,7 +122,8 @@ class RealtimeConnection:
             # nobody is there to send to
             return None
         if self._ending:
-            return Close(_GOING_AWAY, self._ending.reason)
+            code = _BROKEN if self._ending.broken else _GOING_AWAY
+            return Close(code, self._ending.reason)
         return Close(_NORMAL, "the session has ended")
 
     def _broken(self, fault: BaseException) -> Close:

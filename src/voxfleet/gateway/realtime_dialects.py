@@ -173,7 +173,8 @@ class Teller:
             case ItemFailed():
                 return self._of_item(f"{_TEXT}.failed", event.item, error=_failure(event))
             case Ending():
-                return self.error("session_expired", event.reason, None, "server_error", None)
+                code = "internal_error" if event.broken else "session_expired"
+                return self.error(code, event.reason, None, "server_error", None)
 
     def _speech(self, event: SpeechStarted | SpeechStopped) -> JsonObject:
         self._latest = max(self._latest, event.item)

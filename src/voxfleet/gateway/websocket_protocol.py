@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.config import Config
@@ -26,6 +28,8 @@ _MAX_UNREAD_BYTES = 1_048_576
 #: how long a websocket may take to be opened, or to be gone once it is closed
 _IDLE_LIMIT_S = 60.0
 
+#: states of TCP (Linux, net/tcp_states.h): CLOSE and CLOSE_WAIT
+_LEFT = frozenset({7, 8})
 #: for an app that is ending a websocket when the server stops
 _LAST_WORDS_S = 2.0
 
@@ -88,6 +92,9 @@ class LimitedWebSocketProtocol(WebSocketsSansIOProtocol):
             super().shutdown()
 
     def keepalive_timeout(self) -> None:
+        if self._client_left():
+            self.transport.abort()
+            return
         if (self.read_paused or self._unread) and self.ping_timeout:
             # the pong lies behind what the app has not taken yet
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
@@ -96,6 +103,16 @@ class LimitedWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.transport.get_write_buffer_size():
             # closed, it would wait for ever for a client that is gone
             self.transport.abort()
+
+    def _client_left(self) -> bool:
+        """Its system has closed the connection, which is not seen while nothing is read."""
+        held = self.transport.get_extra_info("socket")
+        try:
+            with socket.socket(fileno=os.dup(held.fileno())) as peer:
+                state = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        except OSError:
+            return False
+        return state in _LEFT
 
     # -- what comes in --------------------------------------------------------------------------
 
@@ -112,6 +129,9 @@ class LimitedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # refused by an answer: the handshake is over, which uvicorn would call a fault
+            self.handshake_complete = True
         if self.close_sent:
             # what is left of the client's bytes has its answer to the close
             self._take_later()

@@ -45,6 +45,13 @@ class Backlog:
     def feed(self, sound: bytes) -> None:
         self._bytes += sound
 
+    def drop_half(self) -> bool:
+        """Of a sample whose other half does not follow; whether there was one."""
+        whole = len(self._bytes) // self._width * self._width
+        half = len(self._bytes) > whole
+        del self._bytes[whole:]
+        return half
+
     def take(self, until: int | None = None) -> bytes:
         """The next sound to send, no more than to the sample `until`."""
         end = min(

@@ -71,6 +71,16 @@ class LiveCuts:
             _fail(cut, error)
 
 
+async def taken(piece: asyncio.Future[SpooledSegment]) -> SpooledSegment:
+    """The piece, when it is there; its file goes where its taker has gone at that moment."""
+    try:
+        return await piece
+    except asyncio.CancelledError:
+        if piece.done() and not piece.cancelled() and piece.exception() is None:
+            piece.result().path.unlink(missing_ok=True)
+        raise
+
+
 def _fail(cut: _Cut, error: VoxfleetError) -> None:
     if not cut.piece.done():
         cut.piece.set_exception(error)

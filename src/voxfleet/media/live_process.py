@@ -122,6 +122,11 @@ class LiveProcess:
         except VoxfleetError as fault:
             failure = Failure(fault.code, fault.message, fault.param)
             self._said.append(LivePieceFailed(order.stream_id, order.index, failure))
+        except OSError as fault:
+            # this piece is lost; the next may be written
+            message = f"live sound could not be written ({fault.strerror}); see data_dir"
+            failure = Failure(VoxfleetError.code, message, None)
+            self._said.append(LivePieceFailed(order.stream_id, order.index, failure))
         else:
             self._said.append(
                 LivePiece(order.stream_id, order.index, piece.start, piece.sample_count, digest)

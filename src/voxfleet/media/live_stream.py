@@ -17,7 +17,7 @@ from voxfleet.audio.speech import SpeechSpan, SpeechUpdate
 from voxfleet.core import SpooledSegment, VadMode
 from voxfleet.errors import AudioError, CancelledError, ParameterError, VoxfleetError, rebuild
 from voxfleet.media.live_backlog import Backlog
-from voxfleet.media.live_cuts import LiveCuts
+from voxfleet.media.live_cuts import LiveCuts, taken
 from voxfleet.media.live_news import News
 from voxfleet.media.live_sound import Heard, LiveOptions
 from voxfleet.wire.live_messages import (
@@ -126,13 +126,18 @@ class LiveStream:
             await self._told.wait()
         return news
 
-    async def flush(self) -> None:
-        """All that was fed is heard, and told; what is fed later is a new stretch of speech."""
+    async def flush(self) -> bool:
+        """All that was fed is heard, and told; what is fed later is a new stretch of speech.
+
+        Whether the sound ended within a sample, which is dropped.
+        """
         self._check()
+        half = self._backlog.drop_half()
         flushed = asyncio.get_running_loop().create_future()
         self._marks.append(_Mark(self._backlog.fed, flushed=flushed))
         self._go_on()
         await flushed
+        return half
 
     async def cut(self, start: int, end: int, quiet_from: int | None = None) -> SpooledSegment:
         """The sound of [start, end) in a file that the caller removes.
@@ -148,7 +153,7 @@ class LiveStream:
             )
         piece = self._cuts.order(start, end, quiet_from)
         self._ask_for_cuts()
-        return await piece
+        return await taken(piece)
 
     def forget(self, before: int) -> None:
         """Nothing before will be cut any more."""

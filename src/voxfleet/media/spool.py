@@ -45,9 +45,11 @@ def write_sound(path: Path, sound: bytes | memoryview, name: str) -> str:
     Raises OverloadError when the disk is full; `name` is whose sound it is, for the message.
     """
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(sound)
     except OSError as fault:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         if fault.errno not in _DISK_FULL:
             raise
         raise OverloadError(

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from voxfleet.core import WorkClass
-from voxfleet.errors import ParameterError, VoxfleetError
+from voxfleet.errors import AudioError, ParameterError, VoxfleetError
 from voxfleet.media.live_sound import LiveOptions
 from voxfleet.transcribe.session_contract import (
     Committed,
@@ -48,6 +48,8 @@ class LiveSession:
         self._told: asyncio.Queue[SessionEvent | None] = asyncio.Queue()
         self._readings: dict[int, asyncio.Task[None]] = {}
         self._finals: set[int] = set()
+        #: what held when the first reading of each utterance was asked
+        self._asked_as: dict[int, SessionOptions] = {}
         #: when each utterance was complete, by the loop's clock
         self._committed_s: dict[int, float] = {}
         #: sound was heard, or a reading has ended
@@ -85,11 +87,13 @@ class LiveSession:
 
     async def feed(self, sound: bytes) -> None:
         self.last_sound_s = self._loop.time()
-        if self._finishing:
-            return
         ears = self._ears or await self._open_ears()
-        ears.feed(sound)
-        await self._until(lambda: self._keeps_up(ears))
+        piece_bytes = self._options.sound.bytes_per_s
+        for at in range(0, len(sound), piece_bytes):
+            await self._until(lambda: self._keeps_up(ears))
+            if self._finishing or self.over:
+                return
+            ears.feed(sound[at : at + piece_bytes])
 
     def _keeps_up(self, ears: Ears) -> bool:
         return ears.unheard_s <= self._parts.max_ahead_s and len(self._finals) < _MOST_FINALS
@@ -101,8 +105,12 @@ class LiveSession:
         return ears
 
     async def commit(self) -> None:
-        await self._hear_all()
+        half = await self._hear_all()
         self._carry_out(self._machine.commit(self._loop.time()))
+        if half:
+            raise AudioError(
+                "the sound ended within a sample, whose only byte was dropped; send whole samples"
+            )
 
     async def clear(self) -> None:
         await self._hear_all()
@@ -151,10 +159,14 @@ class LiveSession:
             self._machine.cost_factor = self._parts.cost_factor()
             self._carry_out(self._machine.heard(heard, self._loop.time()))
 
-    async def _hear_all(self) -> None:
-        if ears := self._ears:
-            await ears.flush()
-            await self._until(lambda: not ears.has_news)
+    async def _hear_all(self) -> bool:
+        """Whether the sound ended within a sample."""
+        ears = self._ears
+        if ears is None:
+            return False
+        half = await ears.flush()
+        await self._until(lambda: not ears.has_news)
+        return half
 
     async def _until(self, reached: Callable[[], bool]) -> None:
         while not reached() and not self.over:
@@ -190,6 +202,8 @@ class LiveSession:
             self._finals.add(step.id)
         task = asyncio.create_task(self._read(step, ears), name="realtime reading")
         self._readings[step.id] = task
+        # what is asked for later is for later utterances
+        self._asked_as.setdefault(step.item, self._options)
         task.add_done_callback(self._notice)
 
     def _drop(self, reading_id: int) -> None:
@@ -219,11 +233,12 @@ class LiveSession:
             # what follows need not wait for the text
             self._carry_out(self._machine.cut(step.id, end, self._loop.time()))
         limit_s = self._parts.final_limit_s if step.final else _PARTIAL_LIMIT_S
+        options = self._asked_as[step.item]
         try:
             hypothesis = await self._parts.served.dispatcher.recognise(
-                replace(segment, options=self._options.recognition),
+                replace(segment, options=options.recognition),
                 WorkClass.REALTIME,
-                self._options.client,
+                options.client,
                 self._loop.time() + limit_s,
             )
         finally:
@@ -234,7 +249,8 @@ class LiveSession:
 
     async def _finished(self, told: Completed) -> Completed:
         parts, engine = self._parts, self._parts.served.info
-        told = await finished(told, self._options, engine, parts.text_stage)
+        options = self._asked_as.pop(told.item, self._options)
+        told = await finished(told, options, engine, parts.text_stage)
         now_s = self._loop.time()
         took_s = now_s - self._committed_s.pop(told.item, now_s)
         parts.watch.told(told.text, engine.model, told.end_s - told.start_s, took_s)
@@ -247,17 +263,30 @@ class LiveSession:
         fault = None if task.cancelled() else task.exception()
         if fault is None:
             return
+        reason = "the server failed; its log says why"
         if isinstance(fault, VoxfleetError):
-            self._give_up(fault.message)
+            reason = fault.message
+        else:
+            _log.error("a realtime session failed in a way nobody foresaw", exc_info=fault)
+        if task is self._listening:
+            self._hear_no_more(reason)
+        else:
+            self._give_up(reason)
+
+    def _hear_no_more(self, reason: str) -> None:
+        """What lies with a worker already is still told; what cannot be cut any more has failed."""
+        if self.over:
             return
-        _log.error("a realtime session failed in a way nobody foresaw", exc_info=fault)
-        self._give_up("the server failed; its log says why")
+        if not self._finishing:
+            self._finishing = True
+            self._told.put_nowait(Ending(reason, broken=True))
+        self._carry_out(self._machine.finish(self._loop.time()))
 
     def _give_up(self, reason: str) -> None:
         """Nothing more is told but `reason`, if there is one."""
         if not self.over:
             if reason:
-                self._told.put_nowait(Ending(reason))
+                self._told.put_nowait(Ending(reason, broken=True))
             self._told.put_nowait(None)
             self._over.set()
             self._moved.set()

@@ -109,9 +109,13 @@ class NothingSaid:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The server ends the session, and why; what was heard before is still finished and told."""
+    """The server ends the session, and why; what was heard before is still finished and told.
+
+    `broken` is a fault of the server's, and no limit.
+    """
 
     reason: str
+    broken: bool = False
 
 
 SessionEvent = (
@@ -146,7 +150,10 @@ class RealtimeSession(Protocol):
         ...
 
     async def commit(self) -> None:
-        """What was heard since the last utterance is one; raises EmptyAudioError for too little."""
+        """What was heard since the last utterance is one; raises EmptyAudioError for too little.
+
+        Where the sound ends within a sample, that is dropped, and AudioError says so afterwards.
+        """
         ...
 
     async def clear(self) -> None: ...

@@ -102,9 +102,10 @@ class SessionDesk:
         """Take no more, and give those there are so long to be told what they said."""
         self._closed = reason
         sessions = list(self._sessions)
-        await asyncio.gather(*(session.end(reason) for session in sessions), return_exceptions=True)
+        ends = (session.end(reason) for session in sessions)
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
+                await asyncio.gather(*ends, return_exceptions=True)
                 await self._none_left()
 
     async def _none_left(self) -> None:
