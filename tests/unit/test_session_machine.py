@@ -223,9 +223,10 @@ def test_a_reading_between_that_fails_costs_nothing() -> None:
 def test_a_last_reading_that_fails_fails_its_utterance_once_and_no_other() -> None:
     rig = TalkRig(speech_of(*monologue(20_000), (30_000, 30_400, "later")))
     rig.fail(first_cut(rig))
-    asked = len(rig.reads)
+    told = len(rig.told(PartialText))
     rig.listen(25_000)
-    assert len(rig.reads) == asked
+    # the rest of it is read and told all the same
+    assert len(rig.told(PartialText)) > told
     assert rig.told(ItemFailed) == [ItemFailed(0, "poison", "no")]
     assert isinstance(rig.events[-2], Committed)
     rig.listen(33_000)

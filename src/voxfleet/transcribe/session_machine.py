@@ -113,13 +113,14 @@ class SessionMachine:
     def read_failed(self, reading_id: int, code: str, message: str, now_s: float) -> list[Step]:
         if reading_id not in self._asked:
             return []
-        item, piece = self._asked.pop(reading_id)
-        asked, piece.asked = piece.asked, None
-        steps: list[Step] = []
+        item, piece = self._asked[reading_id]
+        asked = piece.asked
         if asked and asked.read.final:
-            steps = self._drop_all(item)
-            item.fail(ItemFailed(item.number, code, message))
-        return steps + self._go_on(now_s)
+            self._split(item, piece, asked.read.end)
+            item.fail(piece, ItemFailed(item.number, code, message))
+        del self._asked[reading_id]
+        piece.asked = None
+        return self._go_on(now_s)
 
     def commit(self, now_s: float) -> list[Step]:
         """Raises EmptyAudioError, and changes nothing, where there is next to no sound."""
@@ -177,7 +178,7 @@ class SessionMachine:
 
     def _hear(self, start: int, end: int) -> None:
         item = self._open
-        if item is None or item.failure or end <= self._forgotten:
+        if item is None or end <= self._forgotten:
             return
         spoken_to, padding = item.spoken_to, samples(self._limits.padding_s)
         piece = item.hear(start, end, samples(self._limits.pause_s))

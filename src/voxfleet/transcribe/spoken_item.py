@@ -77,6 +77,11 @@ class Piece:
         if not self.is_read:
             self.agreement.hear(self.answer.text)
 
+    def lose(self) -> None:
+        """It cannot be read: what was told of it is all that there is."""
+        self.asked, self.closed = None, True
+        self.answer = Answer(self.speech_end, self.speech_end, Hypothesis(""))
+
     def split(self, at: int) -> Piece:
         """The piece of the speech after `at`; this one ends there."""
         rest = Piece(at, self.speech_end, read_to=at, closed=self.closed)
@@ -138,9 +143,10 @@ class Item:
     def split(self, piece: Piece, at: int) -> None:
         self.pieces.insert(self.pieces.index(piece) + 1, piece.split(at))
 
-    def fail(self, failure: ItemFailed) -> None:
-        self.failure = failure
-        self.pieces.clear()
+    def fail(self, piece: Piece, failure: ItemFailed) -> None:
+        """The text will not be whole; the other pieces are told all the same."""
+        self.failure = self.failure or failure
+        piece.lose()
 
     def new_text(self) -> str:
         """What can be told now; pieces that are told whole are done with."""
