@@ -85,8 +85,8 @@ async def test_tiny_frames_leave_others_their_turn(service: StandInService, addr
     writer.write(frame(10) * 200_000 + frame(8))
     turn = asyncio.create_task(longest_turn(lambda: service.sessions.opened[0].closed))
     async with asyncio.timeout(60):
-        # all at once they would take some seconds
-        assert await turn < 0.5
+        # all at once they would take several seconds
+        assert await turn < 2.0
     writer.close()
 
 

