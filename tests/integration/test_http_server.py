@@ -14,7 +14,7 @@ from tests.integration.standin_service import StandInService
 from voxfleet.gateway.api_schemas import GatewaySettings
 from voxfleet.gateway.http_app import create_app
 from voxfleet.gateway.http_server import HttpServer, bind
-from voxfleet.gateway.http_settings import HttpSettings
+from voxfleet.gateway.http_settings import HttpSettings, SignalHooks
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -76,3 +76,24 @@ async def test_a_request_in_work_may_finish_within_the_grace(tmp_path: Path) -> 
         service.released.set()
         assert (await sending).status_code == 200
         await serving
+
+
+async def test_a_forced_end_does_not_wait_for_last_words(tmp_path: Path) -> None:
+    told = asyncio.Event()
+
+    async def never() -> None:
+        told.set()
+        await asyncio.Event().wait()
+
+    hooks = SignalHooks(before_close=never)
+    with bind("127.0.0.1", 0) as listener:
+        app = create_app(StandInService(), GatewaySettings(tmp_path, "9.9"))
+        server = HttpServer(app, listener, HttpSettings(5), hooks)
+        serving = asyncio.create_task(server.serve())
+        await asyncio.sleep(0)
+        server.stop()
+        await told.wait()
+        assert not serving.done()
+        # as the last of several signals does
+        server._server.force_exit = True
+        await asyncio.wait_for(serving, 5)

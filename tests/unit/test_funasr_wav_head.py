@@ -79,3 +79,9 @@ def test_a_header_without_end_is_not_waited_for() -> None:
 def test_any_bytes(begin: bytes) -> None:
     for sound in (begin, b"RIFF" + begin, header()[:12] + begin, header()[:16] + begin):
         assert wav_head(sound, complete=True) is not None
+
+
+def test_a_header_of_ever_more_parts_is_no_microphones() -> None:
+    parts = b"RIFF\x00\x00\x00\x00WAVE" + b"junk\x00\x00\x00\x00" * 40
+    assert wav_head(parts[: 12 + 8 * 20]) is None
+    assert wav_head(parts) == OtherFile()

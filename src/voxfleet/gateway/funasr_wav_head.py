@@ -13,6 +13,8 @@ from voxfleet.gateway.funasr_messages import MAX_RATE_HZ, MIN_RATE_HZ
 
 #: a longer header is no header of a microphone's recording
 _MOST_BYTES = 64_000
+#: nor is one of more parts, which would be looked through again with every byte that comes
+_MOST_CHUNKS = 32
 _PCM, _EXTENSIBLE = 1, 0xFFFE
 #: writers to a pipe put 0, 0xffffffff or a little under 0x7fffffff where the size would stand
 _STREAMED_FROM = 0x7FF0_0000
@@ -61,8 +63,9 @@ def _begins(begin: bytes | bytearray, place: int, tag: bytes) -> bool:
 
 def _read(begin: bytes | bytearray) -> WavHead | None:
     rate_hz: int | None = None
-    offset = 12
+    offset, chunks = 12, 0
     while len(begin) >= offset + 8:
+        chunks += 1
         tag, size = struct.unpack_from("<4sI", begin, offset)
         body = offset + 8
         if tag == b"data":
@@ -77,7 +80,7 @@ def _read(begin: bytes | bytearray) -> WavHead | None:
             if rate_hz is None:
                 return OtherFile()
         offset = body + size + size % 2
-    return OtherFile() if offset > _MOST_BYTES else None
+    return OtherFile() if offset > _MOST_BYTES or chunks > _MOST_CHUNKS else None
 
 
 def _live_rate(form: bytes | bytearray) -> int | None:

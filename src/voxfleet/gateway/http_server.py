@@ -11,7 +11,7 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -33,6 +33,7 @@ MAX_CONNECTIONS = 4096
 #: of a websocket: 15 MiB of sound as text, and what is around it
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _PING_S = 20.0
+_FORCED_LOOK_S = 0.1
 #: every half minute, as uvicorn's server ticks ten times a second
 _TICKS_PER_LOOK = 300
 #: a little more than an answer takes for its last words
@@ -101,9 +102,17 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._hooks.before_close and not self.force_exit:
-            await self._hooks.before_close()
+        if self._hooks.before_close:
+            await self._unless_forced(self._hooks.before_close())
         await super().shutdown(sockets)
+
+    async def _unless_forced(self, work: Awaitable[object]) -> None:
+        """A signal that comes meanwhile does not wait for it."""
+        task = asyncio.ensure_future(work)
+        while not task.done() and not self.force_exit:
+            await asyncio.wait({task}, timeout=_FORCED_LOOK_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     def _stop_or_force(self) -> None:
         """The first signal begins the end, the next one hurries it, the last one forces it."""
