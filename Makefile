@@ -131,6 +131,7 @@ $(PARITY)/.installed: $(PINS)
 $(OUTSIDERS)/.installed: $(PINS)
 	@sh scripts/make_venv.sh $(PYTHON) $(OUTSIDERS)
 	@echo 'Installing the strangers that try the HTTP surface into $(OUTSIDERS), once.'
+	@$(OUTSIDERS)/bin/python $(PIP_INSTALL) torch==2.13.0
 	@$(OUTSIDERS)/bin/python $(PIP_INSTALL) --editable '.[outsiders]'
 	@touch $@
 

@@ -50,6 +50,11 @@ BEYOND_A_SCHEMA = {
     "model": "no model translates, and /v1/audio/translations tells that to everybody",
     "pool": "which pools there are is the server's to say",
     "instances": "JSON Schema takes 4.0 for an integer; an order is to be written plainly",
+    "seconds": "as instances",
+    "rate": "each format has its own",
+    "prefix_padding_ms": "as instances",
+    "silence_duration_ms": "as instances",
+    "idle_timeout_ms": "as instances",
     "words": "phrases are measured after they have been parted",
     "file": "an empty recording is well-formed and has nothing in it",
     "audio": "as file",
@@ -105,4 +110,5 @@ def _is_beyond(response: Answer) -> bool:
         return False
     error = json.loads(response.content)["error"]
     # a name that no form can carry, such as one of control characters
-    return error["param"] in BEYOND_A_SCHEMA or "has no name" in error["message"]
+    field = (error["param"] or "").rpartition(".")[2]
+    return field in BEYOND_A_SCHEMA or "has no name" in error["message"]

@@ -114,6 +114,10 @@ def all_else() -> Iterator[Ask]:
     yield Ask(200, "GET", "/v1/models/fake", "/v1/models/{model_id}")
     yield Ask(404, "GET", "/v1/models/x", "/v1/models/{model_id}")
     yield Ask(404, "GET", "/v1/requests/x", "/v1/requests/{request_id}")
+    wrong = {"expires_after": 7, "client_secret": 7}
+    for secret in ("client_secrets", "transcription_sessions"):
+        yield Ask(200, "POST", f"/v1/realtime/{secret}")
+        yield Ask(400, "POST", f"/v1/realtime/{secret}", sent={"json": wrong})
 
 
 #: in this order: the last ones leave the server without a worker

@@ -13,6 +13,8 @@ from voxfleet.gateway.realtime_settings import FLAT_FORMAT_NAMES, LOG_PROBS
 from voxfleet.gateway.schema_words import Schema, flag, listed, number, or_null, record, ref, text
 
 _ANY_TEXT: Schema = {"type": "string"}
+#: as FunASR's clients write words; the weights are not used
+_WEIGHED: Schema = {"type": "object", "additionalProperties": {"type": ["number", "string"]}}
 
 
 def _whole(description: str, low: int, high: int) -> Schema:
@@ -31,16 +33,12 @@ _LIFETIME = _asked(
     seconds=_whole("So long after that.", MIN_LIFETIME_S, MAX_LIFETIME_S),
 )
 _INCLUDE = listed(text("What is told beside the text.", LOG_PROBS), "What is told beside the text.")
-_PCM = record(
-    "int16, little-endian.",
-    {"type": text("The format.", "audio/pcm")},
-    {"rate": {"type": "integer", "enum": [24_000, 16_000]}},
+_FORMAT = _asked(
+    "Of the sound: int16, little-endian, at 24000 (default) or 16000 Hz, or a byte for each of 8000"
+    " samples a second.",
+    type=text("The format.", "audio/pcm", "audio/pcmu", "audio/pcma"),
+    rate={"type": "integer", "enum": [24_000, 16_000, 8_000]},
 )
-_G711 = record(
-    "A byte for each sample, 8000 a second.",
-    {"type": text("The format.", "audio/pcmu", "audio/pcma")},
-)
-_FORMAT: Schema = {"description": "Of the sound.", "oneOf": [_PCM, _G711]}
 _TRANSCRIPTION = _asked(
     "How it is to be heard. `model` and `language` are those of a file; `keywords` and `hotwords`"
     " are words to be heard right.",
@@ -48,7 +46,7 @@ _TRANSCRIPTION = _asked(
     language=_ANY_TEXT,
     languages=listed(_ANY_TEXT),
     keywords=listed(_ANY_TEXT),
-    hotwords={"anyOf": [_ANY_TEXT, listed(_ANY_TEXT)]},
+    hotwords={"anyOf": [_ANY_TEXT, listed(_ANY_TEXT), _WEIGHED]},
     prompt=_ANY_TEXT,
 )
 _TURNS = _asked(
@@ -59,7 +57,7 @@ _TURNS = _asked(
     silence_duration_ms=_whole("Silence that ends it.", 100, 10_000),
     idle_timeout_ms=_whole("Silence that the client is told of.", 1_000, 600_000),
 )
-_NOISE = _asked("Not used.", type=text("Where the microphone is.", "near_field", "far_field"))
+_NOISE: Schema = {"type": "object", "description": "Not used, whatever it says."}
 _OWN: Mapping[str, Schema] = {
     "vad": text("How speech is found.", *VadMode),
     "itn": flag("Numbers as digits."),
