@@ -69,6 +69,7 @@ def run_listen(wishes: Wishes) -> int:
         with view:
             asyncio.run(listening.run(wishes.server, order))
     except asyncio.CancelledError:
+        # a second signal did not want to wait; the exit state says so
         pass
     except ReaderGoneError:
         return 128 + signal.SIGPIPE

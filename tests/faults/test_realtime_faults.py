@@ -110,4 +110,7 @@ def test_who_leaves_in_mid_sentence_leaves_nothing(tmp_path: Path) -> None:
 
         for _ in range(5):
             ask(fleet, work)
-        # that nothing of theirs is left is looked at in the end
+        until(lambda: fleet.files() == [], "no sound of theirs is left")
+        opened = "voxfleet_realtime_sessions_open 0.0"
+        until(lambda: opened in fleet.client.get("/metrics").text, "no session is left")
+        assert fleet.restarts() == 0

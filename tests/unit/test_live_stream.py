@@ -182,7 +182,9 @@ async def test_a_stream_that_waits_for_nothing_is_not_blamed(
     for _ in range(10):
         stream.let_go()
         stream.hold()
+    process.taken()
     stream.feed(bytes(1_024))
+    assert process.taken() == [LiveSound("f0", bytes(1_024), 0)]
 
 
 async def test_a_detector_that_is_not_there_changes_nothing(

@@ -5,9 +5,10 @@ from typing import cast
 import pytest
 
 from voxfleet.core import AudioOptions, WorkClass
-from voxfleet.media.media_child import MediaChild, least_loaded, restart_delay_s
+from voxfleet.media.media_child import MediaChild, least_loaded
 from voxfleet.media.media_file import MediaFile
 from voxfleet.media.media_settings import MediaSettings, from_json, to_json
+from voxfleet.media.watched_child import restart_delay_s
 from voxfleet.wire.child_process import ChildProcess
 from voxfleet.wire.messages import OpenFile, SegmentCut, SliceEnded
 

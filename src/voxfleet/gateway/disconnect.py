@@ -33,7 +33,7 @@ async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, T]) -
         raise
     finally:
         caller.done = True
-        await _end(watch)
+        await seen_out(watch)
 
 
 class _Caller:
@@ -66,7 +66,7 @@ async def _client_left(receive: Receive) -> None:
         pass
 
 
-async def _end(task: asyncio.Task[Any]) -> None:
+async def seen_out(task: asyncio.Future[Any]) -> None:
     """Cancel and see it out, so that whatever the task holds is free before we go on."""
     if not task.done():
         task.cancel()

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voxfleet.errors import CancelledError, DeadlineError, NotReadyError
 from voxfleet.gateway.api_schemas import JsonObject
+from voxfleet.gateway.disconnect import seen_out
 from voxfleet.gateway.funasr_answers import answer_text
 from voxfleet.gateway.websocket_refusal import close_reason
 
@@ -48,7 +49,7 @@ class FunAsrLine:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await _end(self._listening)
+        await seen_out(self._listening)
 
     async def _listen(self, receive: Receive) -> None:
         # received all the time, as that alone shows that a client leaves while it is computed for
@@ -122,18 +123,9 @@ class FunAsrLine:
                 return task.result()
             raise CancelledError(_GONE)
         finally:
-            await _end(gone)
-            await _end(task)
+            await seen_out(gone)
+            await seen_out(task)
 
 
 def _stopping() -> NotReadyError:
     return NotReadyError("the server is stopping; connect again later")
-
-
-async def _end(task: asyncio.Future[Result]) -> None:
-    """Cancelled where it still runs, and seen out."""
-    if not task.done():
-        task.cancel()
-        await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()  # taken, so that asyncio does not report it as forgotten

@@ -7,8 +7,6 @@ on where this one died.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import time
 from collections import deque
@@ -25,8 +23,9 @@ from voxfleet.audio.loudness import FrameLevels
 from voxfleet.audio.segmenter import Segmenter, SegmentLimits
 from voxfleet.audio.speech import SpeechDetector, SpeechSpan
 from voxfleet.core import SAMPLE_RATE_HZ
-from voxfleet.errors import AudioError, AudioTooLongError, EmptyAudioError, OverloadError
+from voxfleet.errors import AudioError, AudioTooLongError, EmptyAudioError
 from voxfleet.media.media_settings import MediaSettings
+from voxfleet.media.spool import write_sound
 from voxfleet.wire.messages import FileFinished, FileOpened, FromChild, OpenFile, SegmentCut
 
 if TYPE_CHECKING:
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
 
 #: how much is decoded between two looks at the clock
 _READ_SAMPLES = 2 * SAMPLE_RATE_HZ
-#: 128 bits
-_DIGEST_HEX = 32
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def segment_limits(settings: MediaSettings, max_segment_s: float | None = None) -> SegmentLimits:
@@ -200,16 +196,7 @@ class FileCutter:
     def _write(self, cut: Cut) -> None:
         path = Path(self._order.spool_dir) / f"{self._cut}.pcm"
         sound = cut.samples.astype("<i2", copy=False).data
-        try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            path.write_bytes(sound)
-        except OSError as fault:
-            if fault.errno not in _DISK_FULL:
-                raise
-            raise OverloadError(
-                f"{self._order.name}: no disk space is left for decoded sound;"
-                " free some where data_dir lies, or try again later"
-            ) from fault
+        digest = write_sound(path, sound, self._order.name)
         start_s = cut.start / SAMPLE_RATE_HZ
         self._send(
             SegmentCut(
@@ -220,7 +207,7 @@ class FileCutter:
                 len(cut.samples),
                 str(path),
                 self.decoded_s,
-                _digest(sound),
+                digest,
             )
         )
 
@@ -247,8 +234,3 @@ class FileCutter:
                 f"{name}: decoding {self.decoded_s:.0f} s of its sound took"
                 f" {self._worked_s:.0f} s of work, more than is allowed; convert it to WAV or FLAC"
             )
-
-
-def _digest(sound: memoryview) -> str:
-    # processors have instructions for SHA-256, which makes it twice as fast as BLAKE2
-    return hashlib.sha256(sound, usedforsecurity=False).hexdigest()[:_DIGEST_HEX]

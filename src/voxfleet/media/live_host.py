@@ -14,11 +14,12 @@ from pathlib import Path
 from voxfleet.audio.live_rate import rate_change
 from voxfleet.core import VadMode
 from voxfleet.errors import NotReadyError, ParameterError
-from voxfleet.media.live_keeper import LiveChild, LiveKeeper
+from voxfleet.media.live_keeper import LiveKeeper
 from voxfleet.media.live_settings import LiveHostSettings
 from voxfleet.media.live_sound import LiveOptions
 from voxfleet.media.live_stream import LiveStream, StreamMessage
 from voxfleet.media.spool import new_file_id, prepare, remove, remove_empty
+from voxfleet.media.watched_child import WatchedChild
 from voxfleet.wire.channel import GarbledMessageError, Hub
 from voxfleet.wire.live_messages import LiveFailed, LiveHeard, LiveReady
 from voxfleet.wire.messages import FromChild, StartFailed, Stop, ToChild
@@ -86,7 +87,7 @@ class LiveHost:
         return self._closed or (self._keeper.reason if self._keeper else "")
 
     @property
-    def child(self) -> LiveChild | None:
+    def child(self) -> WatchedChild | None:
         """The process, once there is one."""
         return self._keeper.child if self._keeper else None
 
@@ -198,7 +199,7 @@ class LiveHost:
             if child := keeper.named(name):
                 self._hear(keeper, child, message)
 
-    def _hear(self, keeper: LiveKeeper, child: LiveChild, message: FromChild) -> None:
+    def _hear(self, keeper: LiveKeeper, child: WatchedChild, message: FromChild) -> None:
         child.silent_s = 0.0
         match message:
             case LiveReady():
@@ -207,8 +208,7 @@ class LiveHost:
                 for stream in list(self._streams.values()):
                     stream.hold()
             case StartFailed(failure=failure):
-                child.start_failure = failure
-                child.explained.set()
+                child.explain(failure)
             case _ if isinstance(message, StreamMessage):
                 child.useful = child.useful or isinstance(message, LiveHeard)
                 self._hear_of_stream(message)

@@ -7,38 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Protocol
 
 from voxfleet.media.live_settings import LiveHostSettings, to_json
-from voxfleet.media.media_child import START_FAILED_STATUS, restart_delay_s
-from voxfleet.wire.child_process import ChildProcess, describe_exit, one_numeric_thread
-from voxfleet.wire.messages import Failure
+from voxfleet.media.watched_child import (
+    CHILD_ENVIRONMENT,
+    STOP_GRACE_S,
+    WatchedChild,
+    cap_log,
+    restart_delay_s,
+)
+from voxfleet.wire.child_process import ChildProcess, describe_exit
 
 _log = logging.getLogger(__name__)
-_STOP_GRACE_S = 1.0
-_LAST_WORDS_LIMIT_S = 2.0
 #: so many failed starts in a row are no accident
 _MAX_FAILED_STARTS = 3
-_ENVIRONMENT = {**one_numeric_thread(), "PYTHONFAULTHANDLER": "1", "MALLOC_ARENA_MAX": "2"}
-
-
-@dataclass(eq=False)
-class LiveChild:
-    """`name` is never used again, so that late messages of a dead process are recognised."""
-
-    name: str
-    process: ChildProcess
-    ready: bool = False
-    #: it has heard sound
-    useful: bool = False
-    hung: bool = False
-    silent_s: float = 0.0
-    start_failure: Failure | None = None
-    #: `start_failure` has arrived
-    explained: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class LiveOwner(Protocol):
@@ -68,15 +53,15 @@ class LiveKeeper:
         self._owner = owner
         self._stopping = False
         self._failed_starts = 0
-        self.child: LiveChild | None = None
+        self.child: WatchedChild | None = None
         #: why no process gets ready; empty while there is hope
         self.reason = ""
 
-    def named(self, name: str) -> LiveChild | None:
+    def named(self, name: str) -> WatchedChild | None:
         """The process of that name, unless it is dead."""
         return self.child if self.child is not None and self.child.name == name else None
 
-    def welcome(self, child: LiveChild) -> None:
+    def welcome(self, child: WatchedChild) -> None:
         child.ready = True
         self._failed_starts, self.reason = 0, ""
 
@@ -100,19 +85,19 @@ class LiveKeeper:
             await asyncio.sleep(tick_s)
             if self.child is not None:
                 self._look_at(self.child, tick_s)
+            cap_log(self._log_path)
 
     async def stop(self) -> None:
         self._stopping = True
         child = self.child
         if child is not None:
-            await child.process.terminate(_STOP_GRACE_S)
+            await child.process.terminate(STOP_GRACE_S)
 
-    def end(self, child: LiveChild, why: str) -> None:
+    def end(self, child: WatchedChild, why: str) -> None:
         """By force: it is replaced."""
         if not child.hung:
             _log.error("%s: %s, ended by force", child.name, why)
-            child.hung = True
-            child.process.kill()
+            child.end_hung()
 
     async def _live(self, name: str) -> bool:
         """One process from its start to its end; whether it was of use."""
@@ -120,7 +105,7 @@ class LiveKeeper:
             process = await ChildProcess.start(
                 "voxfleet.media.live_process",
                 (self._address, name, to_json(self._settings)),
-                env=_ENVIRONMENT,
+                env=CHILD_ENVIRONMENT,
                 log_path=self._log_path,
             )
         except (OSError, RuntimeError) as fault:
@@ -128,14 +113,12 @@ class LiveKeeper:
             _log.error("%s: could not be started: %s", name, fault)
             self._unstarted(f"the process could not be started ({type(fault).__name__})")
             return False
-        self.child = child = LiveChild(name, process)
-        status = await process.wait()
-        if status == START_FAILED_STATUS:
-            await _heard(child.explained)
+        self.child = child = WatchedChild(name, process)
+        status = await child.ended()
         self._bury(child, status)
         return child.useful
 
-    def _bury(self, child: LiveChild, status: int) -> None:
+    def _bury(self, child: WatchedChild, status: int) -> None:
         self.child = None
         if self._stopping:
             return
@@ -152,18 +135,10 @@ class LiveKeeper:
             self.reason = f"hearing live sound cannot start: {why}"
             self._owner.hopeless(self.reason)
 
-    def _look_at(self, child: LiveChild, tick_s: float) -> None:
+    def _look_at(self, child: WatchedChild, tick_s: float) -> None:
         owes = not child.ready or self._owner.owes_a_word
         child.silent_s = child.silent_s + tick_s if owes else 0.0
         settings = self._settings
         limit_s = settings.hang_limit_s if child.ready else settings.start_timeout_s
         if child.silent_s >= limit_s:
             self.end(child, f"nothing heard for {limit_s:g} s")
-
-
-async def _heard(word: asyncio.Event) -> None:
-    """What a process said last may still be on its way when its end is seen."""
-    try:
-        await asyncio.wait_for(word.wait(), _LAST_WORDS_LIMIT_S)
-    except TimeoutError:
-        _log.error("the live process ended without the reason it should have given")

@@ -21,8 +21,8 @@ from voxfleet.core import SAMPLE_RATE_HZ, VadMode
 from voxfleet.errors import VoxfleetError
 from voxfleet.media.live_ear import LiveEar
 from voxfleet.media.live_settings import LiveHostSettings, from_json
-from voxfleet.media.media_child import START_FAILED_STATUS
 from voxfleet.media.spool import write_sound
+from voxfleet.media.watched_child import START_FAILED_STATUS
 from voxfleet.wire.channel import Dial
 from voxfleet.wire.child_process import die_with_parent
 from voxfleet.wire.live_messages import (

@@ -5,36 +5,20 @@ Knows no socket and no clock.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from voxfleet.core import WorkClass
 from voxfleet.media.media_file import MediaFile
-from voxfleet.wire.child_process import ChildProcess
-from voxfleet.wire.messages import Failure
+from voxfleet.media.watched_child import WatchedChild
 
-#: how a process ends that has said why it cannot start
-START_FAILED_STATUS = 3
 _PRECEDENCE = tuple(WorkClass)
-_FIRST_DELAY_S = 0.25
-_LONGEST_DELAY_S = 10.0
 
 
 @dataclass(eq=False)
-class MediaChild:
-    """`name` is never used again, so that late messages of a dead process are recognised."""
+class MediaChild(WatchedChild):
+    """`useful` once it has ended a turn."""
 
-    name: str
-    process: ChildProcess
-    ready: bool = False
-    #: it has ended at least one turn
-    useful: bool = False
-    hung: bool = False
-    silent_s: float = 0.0
-    start_failure: Failure | None = None
-    #: `start_failure` has arrived
-    explained: asyncio.Event = field(default_factory=asyncio.Event)
     files: dict[str, MediaFile] = field(default_factory=dict)
 
     @property
@@ -46,15 +30,6 @@ class MediaChild:
     def owes_a_word(self) -> bool:
         """It has something to do, so it must be heard of."""
         return not self.ready or any(file.wants_work for file in self.files.values())
-
-    def explain(self, failure: Failure) -> None:
-        """It has said why it cannot start; it will end by itself."""
-        self.start_failure = failure
-        self.explained.set()
-
-    def end_hung(self) -> None:
-        self.hung = True
-        self.process.kill()
 
 
 def least_loaded(children: Iterable[MediaChild], work_class: WorkClass) -> MediaChild | None:
@@ -73,11 +48,3 @@ def death_fault(child: MediaChild, how: str, step_timeout_s: float) -> str:
     if child.hung:
         return f"one step of decoding took over {step_timeout_s:g} s"
     return f"decoding it killed its process ({how})"
-
-
-def restart_delay_s(failures: int) -> float:
-    """At once after useful work; longer and longer for processes that die without any."""
-    if failures <= 1:
-        return 0.0
-    # the exponent is bounded too, as failures are not
-    return min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(failures - 2, 16))

@@ -20,10 +20,10 @@ from voxfleet.core import SAMPLE_RATE_HZ, VadMode
 from voxfleet.errors import AudioError, CancelledError, VoxfleetError
 from voxfleet.media.file_cutter import FileCutter
 from voxfleet.media.file_memory import FileMemory
-from voxfleet.media.media_child import START_FAILED_STATUS
 from voxfleet.media.media_settings import MediaSettings, from_json
 from voxfleet.media.media_turns import Turns
 from voxfleet.media.turn_file import TurnFile
+from voxfleet.media.watched_child import START_FAILED_STATUS
 from voxfleet.wire.channel import Dial
 from voxfleet.wire.child_process import die_with_parent
 from voxfleet.wire.messages import (

@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 
-from voxfleet.media.media_child import START_FAILED_STATUS, MediaChild, restart_delay_s
+from voxfleet.media.media_child import MediaChild
 from voxfleet.media.media_settings import MediaSettings, to_json
 from voxfleet.media.turn_file import read_turn
-from voxfleet.wire.child_process import ChildProcess, describe_exit, one_numeric_thread
+from voxfleet.media.watched_child import (
+    CHILD_ENVIRONMENT,
+    STOP_GRACE_S,
+    cap_log,
+    restart_delay_s,
+)
+from voxfleet.wire.child_process import ChildProcess, describe_exit
 
 _log = logging.getLogger(__name__)
-_STOP_GRACE_S = 1.0
 _LONGEST_TICK_S = 1.0
-_LAST_WORDS_LIMIT_S = 2.0
-_MAX_LOG_BYTES = 10_000_000
-_ENVIRONMENT = {
-    **one_numeric_thread(),
-    # a crash then names the place in the decoder
-    "PYTHONFAULTHANDLER": "1",
-    # by default glibc keeps freed memory for every thread, which counts against the limit
-    "MALLOC_ARENA_MAX": "2",
-}
 
 #: the process, the id of the file it was working on, and how it ended in words
 Lost = Callable[[MediaChild, str | None, str], None]
@@ -76,9 +71,7 @@ class MediaSupervisor:
             reason = fault.strerror if isinstance(fault, OSError) else fault
             self._unstarted(slot, f"a media process could not be started ({reason})")
             return False
-        status = await child.process.wait()
-        if status == START_FAILED_STATUS:
-            await _heard(child.explained)
+        status = await child.ended()
         self._bury(child, status)
         if not child.ready:
             self._unstarted(slot, _why_unready(child, status))
@@ -94,7 +87,7 @@ class MediaSupervisor:
             await asyncio.sleep(tick_s)
             for child in self.children.values():
                 self._look_at(child, tick_s)
-            self._cap_log()
+            cap_log(self._log_path)
 
     async def stop(self, ask: Callable[[MediaChild], Awaitable[object]]) -> None:
         """End every process: asked first, then told, then by force."""
@@ -109,7 +102,10 @@ class MediaSupervisor:
             to_json(self._settings),
         )
         process = await ChildProcess.start(
-            "voxfleet.media.media_process", arguments, env=_ENVIRONMENT, log_path=self._log_path
+            "voxfleet.media.media_process",
+            arguments,
+            env=CHILD_ENVIRONMENT,
+            log_path=self._log_path,
         )
         child = MediaChild(name, process)
         self.children[name] = child
@@ -146,32 +142,15 @@ class MediaSupervisor:
             _log.error("%s: cannot read and remove its turn file: %s", child.name, fault)
         return in_work
 
-    def _cap_log(self) -> None:
-        """Begin the log anew when it is long: hostile files must not fill the disk with it."""
-        try:
-            if self._log_path is not None and self._log_path.stat().st_size > _MAX_LOG_BYTES:
-                # the processes append, so they go on at the new end
-                os.truncate(self._log_path, 0)
-        except OSError as fault:
-            _log.debug("%s: cannot be shortened: %s", self._log_path, fault)
-
     async def _end(self, child: MediaChild, ask: Callable[[MediaChild], Awaitable[object]]) -> None:
         if child.ready:
             await ask(child)
             try:
-                await child.process.wait(_STOP_GRACE_S)
+                await child.process.wait(STOP_GRACE_S)
             except TimeoutError:
-                _log.info("%s: has not left by itself in %.0f s", child.name, _STOP_GRACE_S)
-        status = await child.process.terminate(_STOP_GRACE_S)
+                _log.info("%s: has not left by itself in %.0f s", child.name, STOP_GRACE_S)
+        status = await child.process.terminate(STOP_GRACE_S)
         self._bury(child, status)
-
-
-async def _heard(word: asyncio.Event) -> None:
-    """What a process said last may still be on its way when its end is seen."""
-    try:
-        await asyncio.wait_for(word.wait(), _LAST_WORDS_LIMIT_S)
-    except TimeoutError:
-        _log.error("a media process ended without the reason it should have given")
 
 
 def _why_unready(child: MediaChild, status: int) -> str:
