@@ -94,8 +94,11 @@ async def rig_with(folder: Path, limits: FunAsrLimits = LIMITS) -> AsyncIterator
     app.include_router(rig.speaking.router())
     async with served_here(app) as rig.address:
         yield rig
+        async with asyncio.timeout(5):
+            # a client that has gone is seen a moment later
+            while not all(session.closed for session in rig.opened) or rig.places:
+                await asyncio.sleep(0)
         assert not rig.uploads.exists() or list(rig.uploads.iterdir()) == []
-        assert all(session.closed for session in rig.opened)
         assert rig.places == 0
 
 

@@ -23,6 +23,7 @@ from voxfleet.gateway.docs_pages import bare_app
 from voxfleet.gateway.http_errors import answer_voxfleet_error
 from voxfleet.gateway.http_protocol import LimitedHttpProtocol
 from voxfleet.gateway.realtime_api import RealtimeApi, RealtimeLimits
+from voxfleet.gateway.websocket_log import WebsocketLog
 from voxfleet.gateway.websocket_protocol import LimitedWebSocketProtocol
 from voxfleet.transcribe.hotword_text import WITHOUT_LISTS, HotwordLists
 
@@ -39,7 +40,7 @@ def realtime_app(
     app = bare_app("9.9", docs=False)
     app.exception_handler(VoxfleetError)(answer_voxfleet_error)
     app.include_router(RealtimeApi(service, lists, RealtimeLimits(), made).router())
-    return Access(app, keys, secrets=made) if keys else app
+    return WebsocketLog(Access(app, keys, secrets=made) if keys else app)
 
 
 @asynccontextmanager

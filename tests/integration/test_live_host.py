@@ -46,7 +46,7 @@ async def undisturbed(host: LiveHost, sound: bytes) -> list[SpeechSpan]:
 async def test_speech_is_heard_and_its_sound_can_be_cut(sample_clip: Path) -> None:
     samples = speech(sample_clip)
     async with running_host() as host:
-        assert host.ready
+        assert not host.refusal
         assert host.child is None
         stream = await host.open(LiveOptions())
         listener = Listener(stream)
@@ -241,7 +241,7 @@ async def test_what_cannot_be_heard_is_refused_at_once() -> None:
             await host.open(LiveOptions(vad=VadMode.FSMN))
         assert host.child is None
         await host.stop()
-        assert not host.ready
+        assert host.refusal
         with pytest.raises(NotReadyError, match="stopping"):
             await host.open(LiveOptions())
 

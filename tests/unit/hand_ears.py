@@ -18,7 +18,7 @@ from voxfleet.core import (
     SpooledSegment,
     VadMode,
 )
-from voxfleet.errors import VoxfleetError
+from voxfleet.errors import ParameterError, VoxfleetError
 from voxfleet.media.live_sound import Heard, LiveOptions
 from voxfleet.pool_contract import BatchResult, PoolSnapshot, WorkerSnapshot, WorkerState
 from voxfleet.scheduling.dispatcher import Dispatcher
@@ -123,6 +123,10 @@ class HandHearing:
     async def wake(self) -> None:
         if self.fault:
             raise self.fault
+
+    def check(self, options: LiveOptions) -> None:
+        if options.vad is VadMode.FSMN:
+            raise ParameterError("vad=fsmn: there is no such model here", param="vad")
 
     async def open(self, options: LiveOptions) -> HandEars:
         ears = HandEars(self._folder, options)

@@ -103,7 +103,6 @@ class TalkRig:
 
     words: Sequence[Said]
     turns: TurnOptions = field(default_factory=TurnOptions)
-    partials: bool = True
     limits: MachineLimits = field(default_factory=MachineLimits)
     #: what the model makes of a reading; exactly its words, where it is not given
     model: Callable[[Read, int], str] | None = None
@@ -120,7 +119,7 @@ class TalkRig:
     pieces: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.machine = SessionMachine(self.turns, self.limits, partials=self.partials)
+        self.machine = SessionMachine(self.turns, self.limits)
         self.detector = TalkDetector(self.words)
 
     # -- what happens ---------------------------------------------------------------------------
@@ -217,7 +216,6 @@ class TalkRig:
         assert any(word.start < read.end and read.start < word.end for word in self.words)
         same = [other for other in self.in_flight.values() if other.start == read.start]
         assert not same, "two readings of one piece"
-        assert self.partials or read.final
         self.reads.append(read)
         self.in_flight[read.id] = read
 
@@ -262,8 +260,7 @@ class TalkRig:
         starts = [start for item, start in self.pieces if item == completed.item]
         last = self.pieces[completed.item, max(starts)] if starts else ""
         assert completed.text.endswith(last)
-        if self.partials:
-            assert told.startswith(completed.text.removesuffix(last).rstrip())
+        assert told.startswith(completed.text.removesuffix(last).rstrip())
 
 
 def _item(event: SessionEvent) -> int | None:

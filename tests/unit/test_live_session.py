@@ -174,7 +174,24 @@ async def test_the_format_changes_before_the_first_sound_only(tmp_path: Path) ->
         assert rig.ears.restarts == [(VadMode.ENERGY, 0.5)]
         with pytest.raises(ParameterError, match="language"):
             session.change(replace(quiet, recognition=RecognitionOptions(language="xx")))
+        with pytest.raises(ParameterError, match="fsmn"):
+            session.change(replace(quiet, sound=replace(quiet.sound, vad=VadMode.FSMN)))
         assert session.options == quiet
+
+
+async def test_nothing_is_kept_of_utterances_that_have_ended(tmp_path: Path) -> None:
+    async with session_rig(tmp_path) as rig, rig.desk.open(SessionOptions()) as session:
+
+        def broken(batch: Batch) -> BatchResult:
+            return BatchResult(tuple(EngineFaultError("broke") for _ in batch.segments), 0.1)
+
+        rig.pool.answer = broken
+        await say_two_seconds(rig, session)
+        await turns()
+        assert session.items_kept
+        events = await spoken(session)
+        assert any(isinstance(event, ItemFailed) for event in events)
+        assert not session.items_kept
 
 
 # -- the desk -------------------------------------------------------------------------------------
@@ -197,6 +214,9 @@ async def test_who_cannot_be_heard_gets_no_session_and_holds_no_place(tmp_path: 
             async with rig.desk.open(SessionOptions()):
                 pass
         rig.hearing.fault = None
+        with pytest.raises(ParameterError, match="fsmn"):
+            async with rig.desk.open(SessionOptions(sound=LiveOptions(vad=VadMode.FSMN))):
+                pass
         with pytest.raises(NotFoundError):
             async with rig.desk.open(SessionOptions(model="unknown")):
                 pass

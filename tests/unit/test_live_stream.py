@@ -35,7 +35,7 @@ class Process:
     def tell(self, message: ToChild) -> None:
         self.told.append(message)
 
-    def check(self, vad: VadMode) -> None:
+    def check_detector(self, vad: VadMode) -> None:
         if vad is VadMode.FSMN:
             raise ParameterError("no fsmn")
 

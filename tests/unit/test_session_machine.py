@@ -145,14 +145,6 @@ def test_pieces_go_on_before_the_answer_where_the_cut_is_known() -> None:
     assert rig.texts == [" ".join(f"w{index}" for index in range(30))]
 
 
-def test_without_partials_there_are_last_readings_only() -> None:
-    rig = TalkRig(_HELLO, partials=False)
-    rig.listen(5000)
-    assert [read.final for read in rig.reads] == [True]
-    assert rig.told(PartialText) == []
-    assert rig.texts == ["hello world again"]
-
-
 def test_without_turns_the_client_says_what_belongs_together() -> None:
     rig = TalkRig(speech_of((1000, 2000, "one"), (5000, 6000, "two"), (9000, 9900, "three")))
     rig = TalkRig(rig.words, _BY_CLIENT)
@@ -236,7 +228,7 @@ def test_a_last_reading_that_fails_fails_its_utterance_once_and_no_other() -> No
 
 
 def test_texts_are_told_in_order_though_read_in_another() -> None:
-    rig = TalkRig(speech_of((1000, 1500, "one"), (3000, 3500, "two")), partials=False)
+    rig = TalkRig(speech_of((1000, 1500, "one"), (3000, 3500, "two")))
     rig.hear(6000 * MS)
     first, second = rig.in_flight
     rig.answer(second)
@@ -246,10 +238,10 @@ def test_texts_are_told_in_order_though_read_in_another() -> None:
 
 
 def test_words_have_their_place_in_the_session() -> None:
-    rig = TalkRig(_HELLO, partials=False)
+    rig = TalkRig(_HELLO)
     rig.listen(5000)
     (word,) = rig.told(Completed)[0].words
-    assert [word.start_s, word.end_s] == pytest.approx([0.7, 2.7])
+    assert [word.start_s, word.end_s] == pytest.approx([0.7, 2.6])
 
 
 def test_its_language_is_that_of_the_first_piece_that_has_one() -> None:
@@ -261,7 +253,7 @@ def test_its_language_is_that_of_the_first_piece_that_has_one() -> None:
 
 
 def test_the_end_waits_for_the_last_text() -> None:
-    rig = TalkRig(_HELLO, partials=False)
+    rig = TalkRig(_HELLO)
     rig.listen(2300)
     rig.flush()
     rig.take(rig.machine.finish(rig.now_s))
@@ -275,10 +267,10 @@ def test_the_end_waits_for_the_last_text() -> None:
 def test_turns_may_change_while_somebody_speaks() -> None:
     rig = TalkRig(_HELLO)
     rig.listen(2000)
-    rig.machine.change(_BY_CLIENT, partials=True)
+    rig.machine.change(_BY_CLIENT)
     rig.listen(6000)
     assert rig.told(Committed) == []
-    rig.machine.change(TurnOptions(silence_s=1.0), partials=True)
+    rig.machine.change(TurnOptions(silence_s=1.0))
     rig.listen(6100)
     assert rig.told(SpeechStopped) == [SpeechStopped(0, 3.5)]
     assert rig.texts == ["hello world again"]

@@ -90,12 +90,12 @@ def utterances(words: list[Said], silence: int) -> list[str]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(_SPEECH, _TURNS, st.booleans(), _CHANCE)
+@given(_SPEECH, _TURNS, _CHANCE)
 def test_slicing_and_delays_change_no_text(
-    speech: list[tuple[int, int, str]], turns: TurnOptions, partials: bool, chance: random.Random
+    speech: list[tuple[int, int, str]], turns: TurnOptions, chance: random.Random
 ) -> None:
     words = words_of(speech)
-    rig = TalkRig(words, turns, partials)
+    rig = TalkRig(words, turns)
     play(rig, chance)
     rig.check_order()
     if turns.detect:
@@ -104,7 +104,7 @@ def test_slicing_and_delays_change_no_text(
         assert rig.texts == ([join_texts(word.text for word in words)] if words else [])
     for completed in rig.told(Completed):
         told = "".join(rig.deltas(completed.item))
-        assert told == (completed.text if partials else "")
+        assert told == completed.text
 
 
 @settings(max_examples=200, deadline=None)
@@ -149,7 +149,7 @@ def disturb(rig: TalkRig, chance: random.Random) -> None:
         chance.choice((lambda: try_commit(rig), rig.clear))()
     elif kind == "change" and chance.random() < 0.3:
         silence_s = chance.choice((0.1, 0.5, 2.0))
-        rig.machine.change(TurnOptions(chance.random() < 0.5, silence_s, 0.3, 1.0), partials=True)
+        rig.machine.change(TurnOptions(chance.random() < 0.5, silence_s, 0.3, 1.0))
 
 
 @settings(max_examples=400, deadline=None)

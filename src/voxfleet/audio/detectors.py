@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxfleet.audio.fsmn_present import present_fsmn
 from voxfleet.audio.speech import SpeechDetector, SpeechSpan, SpeechUpdate
 from voxfleet.core import VadMode
-from voxfleet.errors import ParameterError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,10 +69,5 @@ def make_live_detector(mode: VadMode, fsmn_dir: Path | None, threshold: float) -
 def _fsmn(fsmn_dir: Path | None, max_segment_s: float) -> SpeechDetector:
     from voxfleet.audio.vad_fsmn import FsmnDetector, load_fsmn
 
-    if fsmn_dir is None:
-        raise ParameterError(
-            "vad=fsmn: this server has no fsmn-vad model; "
-            "use vad=silero or vad=auto, or have audio.fsmn_dir set",
-            param="vad",
-        )
+    fsmn_dir = present_fsmn(fsmn_dir)
     return FsmnDetector(load_fsmn(fsmn_dir), max(_FSMN_LONGEST_S, max_segment_s))

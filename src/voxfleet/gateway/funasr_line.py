@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voxfleet.errors import CancelledError, DeadlineError, NotReadyError
@@ -20,9 +20,20 @@ from voxfleet.gateway.websocket_refusal import close_reason
 
 #: messages that wait for the one before to be dealt with; further ones wait at the client's side
 _MOST_WAITING = 2
+#: one longer than that is dealt with before anything else is received
+_LARGE_BYTES = 262_144
 _GONE = "the client went away"
 
 Result = TypeVar("Result")
+
+
+def _said_in(message: Message) -> str | bytes | None:
+    """None: the client has left."""
+    if message["type"] != "websocket.receive":
+        return None
+    text: str | None = message.get("text")
+    sound: bytes = message.get("bytes") or b""
+    return sound if text is None else text
 
 
 class FunAsrLine:
@@ -39,6 +50,7 @@ class FunAsrLine:
         self._silence_limit_s = silence_limit_s
         self._reading_limit_s = reading_limit_s
         self._waiting: asyncio.Queue[str | bytes | None] = asyncio.Queue(_MOST_WAITING)
+        self._in_hand = False
         self._gone = asyncio.Event()
         self._stopped = False
         #: while the client may be told to come again, as it has begun nothing
@@ -53,9 +65,12 @@ class FunAsrLine:
 
     async def _listen(self, receive: Receive) -> None:
         # received all the time, as that alone shows that a client leaves while it is computed for
-        while (message := await receive())["type"] == "websocket.receive":
-            said: str | bytes | None = message.get("text")
-            await self._waiting.put(message.get("bytes", b"") if said is None else said)
+        while (said := _said_in(await receive())) is not None:
+            await self._waiting.put(said)
+            large = len(said) > _LARGE_BYTES
+            del said
+            if large:
+                await self._waiting.join()
         self._gone.set()
         await self._waiting.put(None)
 
@@ -66,7 +81,7 @@ class FunAsrLine:
             raise _stopping()
         try:
             async with asyncio.timeout(self._silence_limit_s) as self._rest:
-                return self._said(await self._waiting.get())
+                return self._said(await self._following())
         except TimeoutError as fault:
             raise (_stopping() if self._stopped else self._silent) from fault
         finally:
@@ -76,9 +91,18 @@ class FunAsrLine:
         """The next message; raises DeadlineError where none comes, unless somebody else watches."""
         try:
             async with asyncio.timeout(None if patient else self._silence_limit_s):
-                return self._said(await self._waiting.get())
+                return self._said(await self._following())
         except TimeoutError as fault:
             raise self._silent from fault
+
+    async def _following(self) -> str | bytes | None:
+        """Whoever asks for it has done with the one before."""
+        if self._in_hand:
+            self._in_hand = False
+            self._waiting.task_done()
+        said = await self._waiting.get()
+        self._in_hand = True
+        return said
 
     def stop(self) -> None:
         """The server stops: no further file is begun."""

@@ -45,6 +45,7 @@ from voxfleet.gateway.request_edge import CrashAnswer, LingeringClose, RequestId
 from voxfleet.gateway.request_meter import RequestMeter
 from voxfleet.gateway.request_status_api import RequestStatusApi
 from voxfleet.gateway.root_path import RootPath
+from voxfleet.gateway.websocket_log import WebsocketLog
 from voxfleet.observe.metrics import Metrics
 from voxfleet.observe.request_record import RequestTracer
 from voxfleet.observe.stages import Stages
@@ -138,6 +139,7 @@ def _surround(
     if settings.cors_origins:
         app.add_middleware(PagesOfOthers, allow_origins=settings.cors_origins)
     app.add_middleware(RequestMeter, metrics=metrics, tracer=parts.tracer)
+    app.add_middleware(WebsocketLog)
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestId)
 

@@ -5,7 +5,7 @@ Knows who may open a session and how one ends for the log; `realtime_connection`
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from voxfleet.gateway.api_schemas import SpeechService
 from voxfleet.gateway.client_secrets import ClientSecrets
 from voxfleet.gateway.file_transcriber import find_model
 from voxfleet.gateway.form_fields import FormFields
-from voxfleet.gateway.http_errors import error_type, shown
+from voxfleet.gateway.http_errors import error_type
 from voxfleet.gateway.json_orders import refuse_web_pages, small_body
 from voxfleet.gateway.presented_keys import header, presented_key
 from voxfleet.gateway.realtime_connection import RealtimeConnection, Setting
@@ -39,10 +39,7 @@ from voxfleet.gateway.realtime_orders import (
 from voxfleet.gateway.realtime_schemas import flat_order_body, order_body
 from voxfleet.gateway.realtime_settings import RealtimeSettings, changed, read_query
 from voxfleet.gateway.websocket_refusal import close_reason, refuse_websocket
-from voxfleet.observe.logs import with_facts
 from voxfleet.transcribe.hotword_text import HotwordLists
-
-_log = logging.getLogger("voxfleet.access")
 
 ROUTE = "/v1/realtime"
 _POLICY = 1008
@@ -72,6 +69,7 @@ class RealtimeApi:
         self._limits = limits
         self._secrets = client_secrets
         self._clock = clock
+        self._large_turns = asyncio.Lock()
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["realtime"])
@@ -140,31 +138,29 @@ class RealtimeApi:
 
     async def talk(self, socket: WebSocket) -> None:
         """One client from its request to open a session to the end."""
-        began_s = self._clock()
         session_id = _session_id()
+        # for the line in the log
+        socket.scope.setdefault("state", {})["session_id"] = session_id
         await socket.receive()
         try:
-            code = await self._opened(socket, session_id)
+            await self._opened(socket, session_id)
         except VoxfleetError as refusal:
             await refuse_websocket(refusal, socket.scope, socket.receive, socket.send)
-            code = refusal.status
-        _log_session(socket, session_id, code, self._clock() - began_s)
 
-    async def _opened(self, socket: WebSocket, session_id: str) -> int:
-        """The code it was closed with; raises VoxfleetError for what is refused unopened."""
+    async def _opened(self, socket: WebSocket, session_id: str) -> None:
+        """Raises VoxfleetError for what is refused unopened."""
         teller = Teller(session_id, beta=_is_beta(socket))
         try:
             setting = self._setting(socket)
             options = session_options(setting.settings, setting.info, self._lists, setting.client)
         except (ParameterError, ModelNotFoundError) as fault:
             # a browser shows its page nothing of an answer that is no websocket
-            return await self._tell_fault(socket, teller, fault)
+            await self._tell_fault(socket, teller, fault)
+            return
         teller.log_probs = setting.settings.log_probs
         async with self._service.open_session(options) as session:
             await socket.accept(_protocol(socket))
-            connection = RealtimeConnection(socket, session, setting, teller)
-            close = await connection.run()
-        return connection.client_code if close is None else close.code
+            await RealtimeConnection(socket, session, setting, teller).run()
 
     def _setting(self, socket: WebSocket) -> Setting:
         query: bytes = socket.scope.get("query_string", b"")
@@ -180,14 +176,14 @@ class RealtimeApi:
             self._limits.default_vad,
             int(self._clock() + self._limits.max_session_s),
             lambda name: find_model(self._service, name),
+            self._large_turns,
         )
 
-    async def _tell_fault(self, socket: WebSocket, teller: Teller, fault: VoxfleetError) -> int:
+    async def _tell_fault(self, socket: WebSocket, teller: Teller, fault: VoxfleetError) -> None:
         await socket.accept(_protocol(socket))
         kind = error_type(fault.status)
         await socket.send_json(teller.error(fault.code, fault.message, fault.param, kind, None))
         await socket.close(_POLICY, close_reason(fault.message))
-        return _POLICY
 
 
 def _session_id() -> str:
@@ -201,22 +197,3 @@ def _is_beta(socket: WebSocket) -> bool:
 
 def _protocol(socket: WebSocket) -> str | None:
     return _PROTOCOL if _PROTOCOL in socket.scope.get("subprotocols", []) else None
-
-
-def _log_session(socket: WebSocket, session_id: str, code: int, took_s: float) -> None:
-    client = shown(client_of(socket.scope))
-    facts: dict[str, str | int | float] = {
-        "route": ROUTE,
-        "status": code,
-        "seconds": round(took_s, 4),
-        "client": client,
-    }
-    _log.info(
-        "WEBSOCKET %s: %s in %.3f s, session %s, client %s",
-        ROUTE,
-        code,
-        took_s,
-        session_id,
-        client,
-        extra=with_facts(facts),
-    )

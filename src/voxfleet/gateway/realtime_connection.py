@@ -44,6 +44,7 @@ _NORMAL, _GOING_AWAY, _POLICY, _BROKEN, _RESTARTS = 1000, 1001, 1008, 1011, 1012
 _LAST_WORDS_S = 5.0
 #: messages that are there already are done in a row: then it is others' turn
 _MESSAGES_IN_A_ROW = 32
+_LARGE_CHARS = 262_144
 _INTERNAL = "an internal fault of the server; its log has the details under this session's id"
 
 
@@ -66,6 +67,8 @@ class Setting:
     default_vad: VadMode
     expires_at: int
     find_model: Callable[[str | None], EngineInfo]
+    #: of all sessions: who reads a large message
+    large_turns: asyncio.Lock
 
 
 class RealtimeConnection:
@@ -81,10 +84,8 @@ class RealtimeConnection:
         self._dialect_known = teller.beta
         self._had_sound = False
         self._ending: Ending | None = None
-        #: what it was closed with by the client; 1005 for one that went without a word
-        self.client_code = 1005
 
-    async def run(self) -> Close | None:
+    async def run(self) -> None:
         """Until either side ends it; closes the websocket, not the session."""
         self._say_session("created")
         reading = asyncio.create_task(self._read(), name="realtime reader")
@@ -104,7 +105,6 @@ class RealtimeConnection:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return close
 
     def _close_of(
         self,
@@ -158,9 +158,10 @@ class RealtimeConnection:
         while faults <= MAX_FAULTS_IN_A_ROW:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
-                self.client_code = message.get("code") or self.client_code
                 return None
             faults = 0 if await self._obeyed(message) else faults + 1
+            # megabytes, which are not to be kept until the next one comes
+            del message
             messages += 1
             if messages % _MESSAGES_IN_A_ROW == 0:
                 await asyncio.sleep(0)
@@ -176,11 +177,20 @@ class RealtimeConnection:
                     "the message is binary; send events as JSON text, and sound as base64 in"
                     " input_audio_buffer.append",
                 )
-            await self._do(read_event(text))
+            await self._do(await self._understood(text))
         except (EventRefused, VoxfleetError) as fault:
             self._say_error(fault, None if text is None else event_id_of(text))
             return False
         return True
+
+    async def _understood(self, text: str) -> ClientEvent:
+        if len(text) <= _LARGE_CHARS:
+            return read_event(text)
+        # a megabyte takes a millisecond: never two large ones in one turn of the loop
+        async with self._setting.large_turns:
+            event = read_event(text)
+            await asyncio.sleep(0)
+        return event
 
     async def _do(self, event: ClientEvent) -> None:
         if self._ending:

@@ -44,7 +44,7 @@ class RequestMeter:
         self._metrics = metrics
         self._tracer = tracer
         self._clock = clock
-        self._routes = _RouteNames()
+        self._routes = RouteNames()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -148,7 +148,7 @@ class _MeteredExchange:
         await self._send(message)
 
 
-class _RouteNames:
+class RouteNames:
     """The template of the route that a request was for; OTHER where there is none.
 
     FastAPI notes its own routes in the scope, but of the plain ones and of what is mounted only the

@@ -11,9 +11,10 @@ import logging
 from collections.abc import Coroutine
 from pathlib import Path
 
+from voxfleet.audio.fsmn_present import present_fsmn
 from voxfleet.audio.live_rate import rate_change
 from voxfleet.core import VadMode
-from voxfleet.errors import NotReadyError, ParameterError
+from voxfleet.errors import NotReadyError
 from voxfleet.media.live_keeper import LiveKeeper
 from voxfleet.media.live_settings import LiveHostSettings
 from voxfleet.media.live_sound import LiveOptions
@@ -77,13 +78,11 @@ class LiveHost:
         remove_empty(self.spool_dir)
 
     @property
-    def ready(self) -> bool:
-        """Whether a stream that comes now is heard, as far as anyone can tell."""
-        return not self.refusal
-
-    @property
     def refusal(self) -> str:
-        """Why not; empty when ready. A process that is yet to be started is no reason."""
+        """Why a stream that comes now is not heard, as far as anyone can tell; else empty.
+
+        A process that is yet to be started is no reason.
+        """
         return self._closed or (self._keeper.reason if self._keeper else "")
 
     @property
@@ -97,8 +96,7 @@ class LiveHost:
         Raises ParameterError for a rate or a detector that cannot be had, NotReadyError when no
         process starts.
         """
-        rate_change(options.sample_rate_hz)
-        self.check(options.vad)
+        self.check(options)
         await self.wake()
         stream_id = new_file_id()
         stream = LiveStream(
@@ -109,20 +107,21 @@ class LiveHost:
             stream.hold()
         return stream
 
+    def check(self, options: LiveOptions) -> None:
+        """Raises ParameterError for what `open` would not take."""
+        rate_change(options.sample_rate_hz)
+        self.check_detector(options.vad)
+
     # -- for the streams --------------------------------------------------------------------
+
+    def check_detector(self, vad: VadMode) -> None:
+        if vad is VadMode.FSMN:
+            present_fsmn(self._settings.fsmn_dir)
 
     def tell(self, message: ToChild) -> None:
         """What is for a process that has ended is dropped: the next one is told everything."""
         if self._hub is not None and self.child is not None:
             self._hub.post(self.child.name, message)
-
-    def check(self, vad: VadMode) -> None:
-        if vad is VadMode.FSMN and self._settings.fsmn_dir is None:
-            raise ParameterError(
-                "vad=fsmn: this server has no fsmn-vad model; "
-                "use vad=silero or vad=auto, or have audio.fsmn_dir set",
-                param="vad",
-            )
 
     def discard(self, stream: LiveStream) -> None:
         if self._streams.pop(stream.id, None) is None:

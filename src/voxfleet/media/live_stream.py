@@ -45,7 +45,7 @@ class StreamKeeper(Protocol):
         """Say it to the process that has the stream."""
         ...
 
-    def check(self, vad: VadMode) -> None:
+    def check_detector(self, vad: VadMode) -> None:
         """Raises ParameterError for a detector that is not there."""
         ...
 
@@ -163,7 +163,7 @@ class LiveStream:
     def restart_detection(self, vad: VadMode, threshold: float) -> None:
         """Listen anew from here on; speech that is going on ends here. Raises ParameterError."""
         self._check()
-        self._keeper.check(vad)
+        self._keeper.check_detector(vad)
         self._marks.append(_Mark(self._backlog.fed, detect=(vad, threshold)))
         self._go_on()
 

@@ -17,12 +17,14 @@ from voxfleet.transcribe.session_contract import (
     Committed,
     Completed,
     Ending,
+    ItemFailed,
     SessionEvent,
     SessionOptions,
 )
 from voxfleet.transcribe.session_machine import SessionMachine
 from voxfleet.transcribe.session_parts import Ears, SessionParts
 from voxfleet.transcribe.session_steps import Drop, Forget, Read, Reading, Step, Tell
+from voxfleet.transcribe.untold_items import UntoldItems
 from voxfleet.transcribe.utterance_text import finished
 
 _log = logging.getLogger(__name__)
@@ -48,10 +50,7 @@ class LiveSession:
         self._told: asyncio.Queue[SessionEvent | None] = asyncio.Queue()
         self._readings: dict[int, asyncio.Task[None]] = {}
         self._finals: set[int] = set()
-        #: what held when the first reading of each utterance was asked
-        self._asked_as: dict[int, SessionOptions] = {}
-        #: when each utterance was complete, by the loop's clock
-        self._committed_s: dict[int, float] = {}
+        self._untold = UntoldItems()
         #: sound was heard, or a reading has ended
         self._moved = asyncio.Event()
         self._over = asyncio.Event()
@@ -73,7 +72,7 @@ class LiveSession:
         options = self._parts.understood(options)
         if self._ears:
             self._change_sound(self._ears, options.sound)
-        self._machine.change(options.turns, partials=options.partials)
+        self._machine.change(options.turns)
         self._options = options
 
     def _change_sound(self, ears: Ears, sound: LiveOptions) -> None:
@@ -125,8 +124,15 @@ class LiveSession:
     async def events(self) -> AsyncIterator[SessionEvent]:
         while (event := await self._told.get()) is not None:
             yield await self._finished(event) if isinstance(event, Completed) else event
+            if isinstance(event, Completed | ItemFailed):
+                self._untold.told(event.item)
 
     # -- for whoever opened it --------------------------------------------------------------------
+
+    @property
+    def items_kept(self) -> int:
+        """Utterances of which something is remembered as they are not told yet."""
+        return len(self._untold)
 
     @property
     def over(self) -> bool:
@@ -192,7 +198,7 @@ class LiveSession:
 
     def _tell(self, event: SessionEvent) -> None:
         if isinstance(event, Committed):
-            self._committed_s[event.item] = self._loop.time()
+            self._untold.committed(event.item, self._loop.time())
         self._told.put_nowait(event)
 
     def _begin(self, step: Read, ears: Ears) -> None:
@@ -202,8 +208,7 @@ class LiveSession:
             self._finals.add(step.id)
         task = asyncio.create_task(self._read(step, ears), name="realtime reading")
         self._readings[step.id] = task
-        # what is asked for later is for later utterances
-        self._asked_as.setdefault(step.item, self._options)
+        self._untold.asked(step.item, self._options)
         task.add_done_callback(self._notice)
 
     def _drop(self, reading_id: int) -> None:
@@ -233,7 +238,7 @@ class LiveSession:
             # what follows need not wait for the text
             self._carry_out(self._machine.cut(step.id, end, self._loop.time()))
         limit_s = self._parts.final_limit_s if step.final else _PARTIAL_LIMIT_S
-        options = self._asked_as[step.item]
+        options = self._untold.options(step.item) or self._options
         try:
             hypothesis = await self._parts.served.dispatcher.recognise(
                 replace(segment, options=options.recognition),
@@ -249,10 +254,9 @@ class LiveSession:
 
     async def _finished(self, told: Completed) -> Completed:
         parts, engine = self._parts, self._parts.served.info
-        options = self._asked_as.pop(told.item, self._options)
+        options = self._untold.options(told.item) or self._options
         told = await finished(told, options, engine, parts.text_stage)
-        now_s = self._loop.time()
-        took_s = now_s - self._committed_s.pop(told.item, now_s)
+        took_s = self._untold.waited_s(told.item, self._loop.time())
         parts.watch.told(told.text, engine.model, told.end_s - told.start_s, took_s)
         return told
 

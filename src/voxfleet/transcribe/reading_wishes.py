@@ -55,7 +55,6 @@ class Prospect:
     tail: int
     patience: int
     speaking: bool
-    partials: bool
 
 
 def next_reading(piece: Piece, seen: Prospect, pace: Pace, limits: MachineLimits) -> Wish | None:
@@ -67,8 +66,6 @@ def next_reading(piece: Piece, seen: Prospect, pace: Pace, limits: MachineLimits
         return Wish(end, end, final=True, quiet_from=piece.start + int(window * _EARLIEST_CUT))
     if piece.closed:
         return _to_speech_end(piece, seen, final=True)
-    if not seen.partials:
-        return None
     if seen.speaking:
         return _growing(piece, seen, pace, limits)
     return _pausing(piece, seen, pace)

@@ -29,7 +29,7 @@ class TurnOptions:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """`partials` False asks for finished utterances only, and for no reading in between."""
+    """What one session is asked for."""
 
     model: str | None = None
     client: str = ""
@@ -37,7 +37,6 @@ class SessionOptions:
     turns: TurnOptions = field(default_factory=TurnOptions)
     recognition: RecognitionOptions = field(default_factory=RecognitionOptions)
     text: TextOptions = field(default_factory=TextOptions)
-    partials: bool = True
 
 
 # -- what a session tells; `item` counts utterances from 0 --------------------------------------

@@ -40,6 +40,10 @@ class Hearing(Protocol):
         """Have what hears running; raises NotReadyError where it cannot be had."""
         ...
 
+    def check(self, options: LiveOptions) -> None:
+        """Raises ParameterError for sound that `open` would not take."""
+        ...
+
     async def open(self, options: LiveOptions) -> Ears: ...
 
     async def stop(self) -> None: ...
@@ -143,6 +147,7 @@ class SessionDesk:
             )
 
     def _understood(self, options: SessionOptions, served: ServedModel) -> SessionOptions:
+        self._hearing.check(options.sound)
         engine, wanted = served.info, options.recognition
         self._text_stage.refuse(options.text, engine)
         if wanted.language is not None:
@@ -163,9 +168,7 @@ class SessionDesk:
             self._watch,
             self._limits.max_ahead_s,
         )
-        machine = SessionMachine(
-            options.turns, self._machine_limits(served), partials=options.partials
-        )
+        machine = SessionMachine(options.turns, self._machine_limits(served))
         return LiveSession(replace(options, client=client), machine, parts)
 
     def _machine_limits(self, served: ServedModel) -> MachineLimits:

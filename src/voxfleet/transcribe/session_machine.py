@@ -52,10 +52,9 @@ _FORGET_STEP = SAMPLE_RATE_HZ // 10
 class SessionMachine:
     """One speaker. Every method says what is to be done now, in order."""
 
-    def __init__(self, turns: TurnOptions, limits: MachineLimits, *, partials: bool = True) -> None:
+    def __init__(self, turns: TurnOptions, limits: MachineLimits) -> None:
         self._limits = limits
         self._turns = Turns(turns)
-        self._partials = partials
         self._pace = Pace(limits.min_interval_s)
         #: utterances that are not told whole, in order; the last may be open
         self._items: list[Item] = []
@@ -83,10 +82,9 @@ class SessionMachine:
 
     # -- what happens -----------------------------------------------------------------------------
 
-    def change(self, turns: TurnOptions, partials: bool) -> None:
-        """From the next sound on; the text of an open utterance is told as it was begun."""
+    def change(self, turns: TurnOptions) -> None:
+        """From the next sound on."""
         self._turns.options = turns
-        self._partials = partials
 
     def heard(self, heard: Heard, now_s: float) -> list[Step]:
         steps = self._follow(self._turns.heard(heard))
@@ -170,7 +168,7 @@ class SessionMachine:
         return steps
 
     def _begin(self, at: int, *, announced: bool) -> list[Step]:
-        item = Item(self._item_count, at, self._partials, announced)
+        item = Item(self._item_count, at, announced)
         self._item_count += 1
         self._items.append(item)
         self._open = item
@@ -222,7 +220,6 @@ class SessionMachine:
             tail=min(samples(self._limits.padding_s), samples(silence_s)),
             patience=samples(silence_s) // 2,
             speaking=self._turns.speaking,
-            partials=item.partials,
         )
 
     def _ask(self, item: Item, piece: Piece, wish: Wish, now_s: float) -> list[Step]:

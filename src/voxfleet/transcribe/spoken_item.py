@@ -93,11 +93,10 @@ class Piece:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """`start` to `end` is its sound. `partials`: its text is told as it grows."""
+    """`start` to `end` is its sound."""
 
     number: int
     start: int
-    partials: bool
     #: the client was told that speech has started
     announced: bool
     end: int | None = None
@@ -155,7 +154,7 @@ class Item:
             told += self._settle(self.pieces.pop(0))
         if self.pieces:
             told += self._text.grow(self.pieces[0].agreement)
-        return told if self.partials else ""
+        return told
 
     def outcome(self) -> Completed | ItemFailed:
         """Once it is done."""
