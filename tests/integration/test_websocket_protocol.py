@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 from collections.abc import AsyncIterator, Callable
 
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from tests.integration.realtime_rig import live, realtime_app, talking, until_closed
 from tests.integration.standin_service import StandInService
 from voxfleet.gateway import websocket_protocol
+from voxfleet.gateway.http_protocol import LimitedHttpProtocol
 from voxfleet.gateway.websocket_protocol import LimitedWebSocketProtocol
 
 _HEAD = (
@@ -141,3 +143,25 @@ async def test_a_websocket_that_is_never_opened_is_ended() -> None:
         made[0].look(now_s + 61)
         assert await reader.read() == b""
         writer.close()
+
+
+def handed_over() -> list[LimitedHttpProtocol]:
+    """Those of other tests are no matter: they were made before."""
+    return [each for each in gc.get_objects() if type(each) is LimitedHttpProtocol]
+
+
+async def test_a_websocket_that_has_ended_leaves_nothing_for_the_collector(address: str) -> None:
+    """The server's collector looks rarely: what cycles leave would be there for hours."""
+    gc.collect()
+    known = handed_over()
+    gc.disable()
+    try:
+        for _ in range(5):
+            _, writer = await opened(address)
+            writer.close()
+            await writer.wait_closed()
+        async with asyncio.timeout(20):
+            while any(each not in known for each in handed_over()):
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()

@@ -130,6 +130,15 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._feed(b"\r\n".join([*lines, b"", rest]))
 
+    def handle_websocket_upgrade(self) -> None:
+        """Everything that comes is another protocol's from here.
+
+        This object and its parser hold each other, so what a long life of websockets leaves would
+        wait for a collector that is told to look rarely (`observe.heap`).
+        """
+        super().handle_websocket_upgrade()
+        del self.parser
+
     def _declines_upgrade(self) -> bool:
         return self.parser.should_upgrade() and not self._should_upgrade()
 
