@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -259,3 +261,20 @@ async def test_a_server_that_stops_lets_speakers_hear_the_rest(tmp_path: Path) -
         with pytest.raises(NotReadyError, match="stopping"):
             async with rig.desk.open(SessionOptions()):
                 pass
+
+
+async def test_a_session_that_has_ended_is_gone_without_a_collector(tmp_path: Path) -> None:
+    """The server's collector looks rarely: what cycles leave would be there for hours."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with session_rig(tmp_path) as rig:
+            async with rig.desk.open(SessionOptions()) as session:
+                await say_two_seconds(rig, session)
+                await spoken(session)
+                gone = weakref.ref(session)
+            del session
+            await turns()
+            assert gone() is None
+    finally:
+        gc.enable()

@@ -156,6 +156,9 @@ class LiveSession:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._ears:
                 self._ears.close()
+            # each holds how it ended, and so the frames that hold this session: a cycle
+            self._listening = None
+            self._readings.clear()
 
     # -- hearing --------------------------------------------------------------------------------
 
