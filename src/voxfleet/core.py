@@ -225,6 +225,8 @@ class Transcription:
     transcripts: tuple[Transcript, ...]
     warnings: tuple[str, ...] = ()
     options: RecognitionOptions = RecognitionOptions()
+    #: stored before, for the same sound and options
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

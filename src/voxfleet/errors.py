@@ -12,6 +12,7 @@ VoxfleetError                  500  server   the root; also what an unforeseen f
 │   ├── MethodError            405  client   the route exists, the method does not
 │   ├── AuthenticationError    401  client   no key, or one that is unknown or revoked
 │   ├── PermissionDeniedError  403  client   a key that may not do this
+│   ├── ConflictError          409  client   the request and what is there exclude each other
 │   ├── VersionError           412  client   what is to be changed has been changed meanwhile
 │   └── RateLimitError         429  client   a key's own limit; retry_after_s says when (retryable)
 ├── AudioError                 422  client   the sound itself; the message names file and fault
@@ -107,6 +108,10 @@ class AuthenticationError(RequestError):
 
 class PermissionDeniedError(RequestError):
     status, code = 403, "missing_scope"
+
+
+class ConflictError(RequestError):
+    status, code = 409, "conflict"
 
 
 class VersionError(RequestError):

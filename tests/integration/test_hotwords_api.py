@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.integration.standin_service import fault_of
-from voxfleet.errors import NotFoundError
+from voxfleet.errors import NotFoundError, VersionError
 from voxfleet.gateway.hotword_lists import MAX_LISTS, HotwordShelf
 from voxfleet.gateway.hotword_names import MAX_BODY_BYTES
 from voxfleet.gateway.hotwords_api import HotwordsApi
@@ -262,6 +262,27 @@ async def test_lists_are_there_after_a_restart(
     again = HotwordShelf(HotwordStore(database))
     assert [each.name for each in again.all()] == ["a"]
     assert again.words("a") == ("y",)
+
+
+def test_two_servers_of_one_database_see_what_the_other_did(database: Database) -> None:
+    here, there = (HotwordShelf(HotwordStore(database), lambda: NOW_S) for _ in range(2))
+    here.put("a", ("x",), Precondition())
+    here.put("b", ("y",), Precondition())
+    assert there.all() == ()
+    there.renew()
+    assert there.all() == here.all()
+    # a change is made to what is there, not to what was seen of it
+    here.put("a", ("x2",), Precondition())
+    with pytest.raises(VersionError):
+        there.put("a", ("lost",), Precondition(match=frozenset({"1"})))
+    found, is_new = there.put("a", ("x3",), Precondition())
+    assert (found.version, is_new) == (3, False)
+    here.remove("b", Precondition())
+    with pytest.raises(NotFoundError):
+        there.remove("b", Precondition())
+    here.renew()
+    assert here.words("a") == ("x3",)
+    assert [each.name for each in here.all()] == [each.name for each in there.all()] == ["a"]
 
 
 async def test_openapi_tells_bodies_and_answers(lists_client: httpx.AsyncClient) -> None:

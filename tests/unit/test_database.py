@@ -13,6 +13,7 @@ from sqlalchemy import insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 
 from voxfleet.errors import OverloadError, StartError, VoxfleetError
+from voxfleet.store import job_tables
 from voxfleet.store.database import DATABASE_NAME, Database, open_database
 from voxfleet.store.hotword_store import HotwordStore
 from voxfleet.store.schema import present_schema
@@ -52,6 +53,7 @@ def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
     database = open_database(tmp_path)
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert job_tables.jobs.name in metadata.tables
         assert compare_metadata(context, metadata) == []
         assert inspect(connection).get_pk_constraint("keys")["name"] == "pk_keys"
         assert present_schema(connection) == SCHEMA
@@ -143,7 +145,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / DATABASE_NAME) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
-    assert "'9999' is of a newer voxfleet, this one knows up to 0001" in refusal(tmp_path)
+    assert "'9999' is of a newer voxfleet, this one knows up to 0002" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"not a database, but long enough " * 100, b"SQLite format 3"])

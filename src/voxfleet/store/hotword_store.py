@@ -6,6 +6,7 @@ client. Blocks; of its changes only one at a time is on its way, as the database
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, or_, select
@@ -21,6 +22,14 @@ _KEPT_REMOVALS = 10_000
 _FORGOTTEN = ""
 
 _row = hotword_lists.c
+
+#: told the version that is there when a change is about to be made, None where there is none; what
+#: it raises ends the change
+Check = Callable[[int | None], None]
+
+
+def _any(_version: int | None) -> None:
+    return
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,21 @@ class HotwordStore:
         with self._database.read() as connection:
             return tuple(_list_of(*row) for row in connection.execute(asked))
 
+    def present_versions(self) -> dict[str, int]:
+        """The number of the newest version of every list."""
+        newest = (
+            select(_row.name, func.max(_row.version).label("version"))
+            .group_by(_row.name)
+            .subquery()
+        )
+        asked = (
+            select(_row.name, _row.version)
+            .join(newest, (_row.name == newest.c.name) & (_row.version == newest.c.version))
+            .where(_row.deleted.is_(False))
+        )
+        with self._database.read() as connection:
+            return {row.name: row.version for row in connection.execute(asked)}
+
     def find(self, name: str, version: int) -> HotwordList | None:
         asked = select(_row.name, _row.version, _row.words, _row.created_s).where(
             _row.name == name, _row.version == version, _row.deleted.is_(False)
@@ -72,17 +96,21 @@ class HotwordStore:
         with self._database.read() as connection:
             return tuple(connection.execute(asked).scalars())
 
-    def add(self, name: str, words: tuple[str, ...], now_s: float) -> HotwordList:
+    def add(
+        self, name: str, words: tuple[str, ...], now_s: float, check: Check = _any
+    ) -> HotwordList:
         """The next version of that list, which may be its first; on the disk when it returns."""
         with self._database.write() as connection:
+            check(_present_version(connection, name))
             version = _next_version(connection, name)
             _drop(connection, name, version - KEPT_VERSIONS)
             _insert(connection, HotwordList(name, version, words, now_s), deleted=False)
         return HotwordList(name, version, words, now_s)
 
-    def remove(self, name: str, now_s: float) -> None:
+    def remove(self, name: str, now_s: float, check: Check = _any) -> None:
         """All its versions; only its last number is remembered."""
         with self._database.write() as connection:
+            check(_present_version(connection, name))
             version = _next_version(connection, name)
             _drop(connection, name, version)
             _insert(connection, HotwordList(name, version, (), now_s), deleted=True)
@@ -91,6 +119,11 @@ class HotwordStore:
 
 def _list_of(name: str, version: int, words: list[str], created_s: float) -> HotwordList:
     return HotwordList(name, version, tuple(words), created_s)
+
+
+def _present_version(connection: Connection, name: str) -> int | None:
+    asked = select(func.max(_row.version)).where(_row.name == name, _row.deleted.is_(False))
+    return connection.execute(asked).scalar_one()
 
 
 def _next_version(connection: Connection, name: str) -> int:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 #: the newest migration; a constant, so that a start that needs none need not load Alembic
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 
 #: PostgreSQL makes up names of its own, which a later migration could not name
 metadata = MetaData(

@@ -25,6 +25,15 @@ class Listener(Protocol):
     def recognised(self, segment: SpooledSegment, hypothesis: Hypothesis) -> None: ...
 
 
+class Checkpoints(Protocol):
+    """Segments of this request that were recognised before its server was lost."""
+
+    def found(self, segment: SpooledSegment) -> Hypothesis | None: ...
+    def keep(self, segment: SpooledSegment, hypothesis: Hypothesis) -> None:
+        """Returns at once; it may be stored later, or never where the request ends first."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TranscribeRequest:
     """One file to turn into text. `name` is what its owner calls it, `path` where it lies."""
@@ -43,3 +52,8 @@ class TranscribeRequest:
     listener: Listener | None = None
     #: who is told the text while it grows, in the file's order
     text_listener: TextListener | None = None
+    checkpoints: Checkpoints | None = None
+    #: a stored text of the same sound will do, and this one may be stored
+    use_results: bool = False
+    #: decoded sound of the same file will do, and this one's may be stored
+    use_decoded: bool = False
